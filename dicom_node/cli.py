@@ -1,0 +1,141 @@
+"""The command `lesionmark`: one subcommand for each thing a person does with a node."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tomllib
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicom_node import commands
+from dicom_node.errors import ConfigError, NodeError
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+    from collections.abc import Callable, Sequence
+
+_CONFIG = Path("/etc/lesionmark/config.toml")
+#: Exit status for a wrong configuration or command line, as argparse has it.
+_WRONG_USE = 2
+
+_ABOUT = """\
+A DICOM node that finds lesions in CT series, measures them and reports them to the PACS.
+Research use only, not for clinical decisions."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr(_log_level(arguments.config))
+    try:
+        status: int = arguments.run(arguments)
+    except ConfigError as error:
+        return _complain(error, _WRONG_USE)
+    except NodeError as error:
+        return _complain(error, commands.FAILED)
+    return status
+
+
+def _complain(error: NodeError, status: int) -> int:
+    sys.stderr.write(f"lesionmark: {error}\n")
+    return status
+
+
+def _log_to_stderr(level: str) -> None:
+    """Our own words at the chosen level; of the libraries only their warnings."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    for name in ("dicom_node", "plugin"):
+        logging.getLogger(name).setLevel(level)
+    # Its warnings and errors repeat what peers do wrong; we say that by name ourselves.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+
+def _log_level(path: Path) -> str:
+    """The level of a file that can be read; what is wrong with it is said later."""
+    try:
+        level = tomllib.loads(path.read_text(encoding="utf-8"))["node"]["log_level"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "INFO"
+    return level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO"
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "lesionmark", description=_ABOUT, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--config", type=Path, default=_CONFIG, metavar="FILE", help=f"default: {_CONFIG}"
+    )
+    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(subcommands, commands.serve, "run the node")
+    _add(subcommands, commands.check_config, "say what is wrong with the configuration")
+    _add_analyse(subcommands)
+    _add_send(subcommands)
+    _add_echo(subcommands)
+    _add_status(subcommands)
+    _add_retry(subcommands)
+    return parser
+
+
+if TYPE_CHECKING:
+    _Subparsers = _SubParsersAction[ArgumentParser]
+
+
+def _add(subcommands: _Subparsers, run: Callable[..., int], summary: str) -> ArgumentParser:
+    name = run.__name__.replace("_", "-")
+    parser = subcommands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_analyse(subcommands: _Subparsers) -> None:
+    parser = _add(subcommands, commands.analyse, "analyse a folder of DICOM, no network")
+    parser.add_argument("folder", type=Path, help="one series or several, subfolders included")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the bookmarks as JSON")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the SR; several become FILE-1, FILE-2"
+    )
+
+
+def _add_send(subcommands: _Subparsers) -> None:
+    parser = _add(subcommands, commands.send, "send a folder of DICOM by C-STORE")
+    parser.add_argument("folder", type=Path)
+    _add_peer(parser, required=True)
+
+
+def _add_echo(subcommands: _Subparsers) -> None:
+    summary = "C-ECHO to a peer, or to every destination of the configuration"
+    _add_peer(_add(subcommands, commands.echo, summary), required=False)
+
+
+def _add_peer(parser: ArgumentParser, *, required: bool) -> None:
+    parser.add_argument("--host", required=required)
+    parser.add_argument("--port", type=int, default=11112, help="default: %(default)s")
+    parser.add_argument(
+        "--called", default="LESIONMARK", metavar="AET", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--calling", default="LESIONMARK", metavar="AET", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="S", help="seconds; default: %(default)s"
+    )
+
+
+def _add_status(subcommands: _Subparsers) -> None:
+    parser = _add(subcommands, commands.status, "every series and where it stands")
+    parser.add_argument("series", nargs="?", help="Series Instance UID; default: all")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_retry(subcommands: _Subparsers) -> None:
+    parser = _add(subcommands, commands.retry, "go on with what failed, try at once what waits")
+    parser.add_argument("series", nargs="?", help="Series Instance UID; default: all")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

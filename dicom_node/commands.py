@@ -1,0 +1,215 @@
+"""What each subcommand does; returns the exit status."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import plugin
+from dicom_node import config, delivery, folder, resume, service
+from dicom_node.ledger import Ledger
+from plugin import bookmark
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from dicom_node.config import Settings
+    from dicom_node.ledger import SeriesStatus
+    from plugin import Analysis, Bookmark, Series
+
+OK, FAILED = 0, 1
+
+out = Console()
+#: Progress and remarks; silent progress where nobody watches.
+err = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class _Peer:
+    host: str
+    port: int
+    ae_title: str
+
+
+def serve(arguments: Namespace) -> int:
+    """Run the node until SIGTERM or SIGINT."""
+    settings = config.load(arguments.config)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service.serve(settings, stop)
+    return OK
+
+
+def check_config(arguments: Namespace) -> int:
+    """Say that the configuration is right, or what is wrong with it."""
+    config.load(arguments.config)
+    out.print(f"{arguments.config}: right", soft_wrap=True)
+    return OK
+
+
+def analyse(arguments: Namespace) -> int:
+    """Analyse a folder without a network."""
+    contents = folder.scan(arguments.folder)
+    analyser = plugin.load(_plugin_settings(arguments.config))
+    results: list[tuple[Series, Analysis]] = []
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        for series in progress.track(contents.series, description="analysing"):
+            analysis = _analyse_one(analyser, series)
+            if analysis is not None:
+                results.append((series, analysis))
+    _write_results(arguments, [analysis for _, analysis in results])
+    for series, analysis in results:
+        out.print(_bookmark_table(series.series_instance_uid, analysis.bookmarks))
+    return OK if results else FAILED
+
+
+def send(arguments: Namespace) -> int:
+    """Send a folder by C-STORE, each instance as it is encoded."""
+    contents = folder.scan(arguments.folder)
+    for path in contents.others:
+        err.print(f"{path}: not a DICOM instance, left out", soft_wrap=True)
+    peer = _Peer(arguments.host, arguments.port, arguments.called)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("sending", total=len(contents.instances))
+        sent = delivery.send(
+            contents.instances,
+            peer,
+            arguments.calling,
+            timeout_s=arguments.timeout,
+            on_sent=lambda _: progress.advance(bar),
+        )
+    return _print_sent(peer, sent)
+
+
+def echo(arguments: Namespace) -> int:
+    """C-ECHO to one peer, or to every destination of the configuration."""
+    if arguments.host is not None:
+        peers: Iterable[delivery.Peer] = [_Peer(arguments.host, arguments.port, arguments.called)]
+    else:
+        peers = config.load(arguments.config).destination
+    answers = [
+        _print_sent(peer, delivery.echo(peer, arguments.calling, timeout_s=arguments.timeout))
+        for peer in peers
+    ]
+    return max(answers)
+
+
+def status(arguments: Namespace) -> int:
+    """Every series and where it stands."""
+    settings = config.load(arguments.config)
+    with service.open_client(settings) as client:
+        ledger = Ledger(client)
+        found = ledger.of(arguments.series) if arguments.series else ledger.all()
+    if arguments.json:
+        sys.stdout.write(json.dumps([_status_record(s) for s in found], indent=1) + "\n")
+    else:
+        out.print(_status_table(found))
+    return OK
+
+
+def retry(arguments: Namespace) -> int:
+    """Take up what failed or waits."""
+    settings = config.load(arguments.config)
+    with service.open_client(settings) as client:
+        lines = resume.retry(client, arguments.series, time.time())
+    for line in lines or ["nothing has failed, nothing waits"]:
+        out.print(line, soft_wrap=True)
+    return OK
+
+
+def _plugin_settings(path: Path) -> dict[str, Any]:
+    """The [plugin] table, or the defaults where there is no configuration file."""
+    settings: Settings | None = config.load(path) if path.exists() else None
+    table = settings.plugin if settings else config.PluginTable()
+    keys: dict[str, Any] = table.model_dump()
+    return keys
+
+
+def _analyse_one(analyser: plugin.Plugin, series: Series) -> Analysis | None:
+    uid = series.series_instance_uid
+    if not analyser.accepts(series):
+        err.print(f"series {uid}: not for this plugin", soft_wrap=True)
+        return None
+    try:
+        analysis = analyser.analyse(series, None, datetime.now(UTC).astimezone())
+    except plugin.UnsuitableSeries as error:
+        err.print(f"series {uid}: {error}", soft_wrap=True)
+        return None
+    for remark in analysis.remarks:
+        err.print(f"series {uid}: {remark}", soft_wrap=True)
+    return analysis
+
+
+def _write_results(arguments: Namespace, analyses: list[Analysis]) -> None:
+    if arguments.json is not None:
+        records = [bookmark.to_record(b) for analysis in analyses for b in analysis.bookmarks]
+        arguments.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    if arguments.report is not None:
+        for number, analysis in enumerate(analyses, start=1):
+            path = _numbered(arguments.report, number, len(analyses))
+            analysis.objects[0].save_as(path, enforce_file_format=True)
+            err.print(f"report: {path}", soft_wrap=True)
+
+
+def _numbered(path: Path, number: int, total: int) -> Path:
+    """`path` for the only report, else path-1, path-2 and so on."""
+    return path if total == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+def _bookmark_table(series_uid: str, bookmarks: tuple[Bookmark, ...]) -> Table:
+    table = Table(title=f"series {series_uid}", title_justify="left")
+    for name in ("lesion", "site", "long x short mm", "score", "key slice", "box"):
+        table.add_column(name, justify="left" if name == "site" else "right")
+    for number, found in enumerate(bookmarks, start=1):
+        table.add_row(
+            str(number),
+            found.lesion_type,
+            f"{found.long_axis_mm:.1f} x {found.short_axis_mm:.1f}",
+            f"{found.score:.2f}",
+            str(found.slice_index),
+            ", ".join(f"{edge:.0f}" for edge in found.box),
+        )
+    return table
+
+
+def _status_table(statuses: list[SeriesStatus]) -> Table:
+    table = Table("since", "series", "state", "reason", "destinations")
+    for found in statuses:
+        since = datetime.fromtimestamp(found.since).astimezone()
+        where = "\n".join(f"{d.id.destination}: {d.state} ({d.reason})" for d in found.deliveries)
+        table.add_row(
+            f"{since:%Y-%m-%d %H:%M:%S}", found.series_uid, found.state, found.reason, where
+        )
+    return table
+
+
+def _status_record(found: SeriesStatus) -> dict[str, Any]:
+    return {
+        "series_instance_uid": found.series_uid,
+        "revision": found.analysis.digest if found.analysis else None,
+        "state": found.state.value,
+        "reason": found.reason,
+        "since": found.since,
+        "deliveries": [
+            {"destination": d.id.destination, "state": d.state.value, "reason": d.reason}
+            for d in found.deliveries
+        ],
+    }
+
+
+def _print_sent(peer: delivery.Peer, sent: delivery.Sent) -> int:
+    out.print(f"{peer.ae_title} at {peer.host}:{peer.port}: {sent.reason}", soft_wrap=True)
+    return OK if sent.outcome is delivery.Outcome.KEPT else FAILED

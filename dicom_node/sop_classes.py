@@ -1,0 +1,8 @@
+"""SOP Classes of services, by their names in PS3.4 and PS3.6 Table A-1."""
+
+from pydicom.uid import UID
+
+#: Verification Service Class (PS3.4 A).
+VERIFICATION = UID("1.2.840.10008.1.1")
+#: Study Root Query/Retrieve Information Model - FIND (PS3.4 C.4.1).
+STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")

@@ -1,0 +1,66 @@
+"""Names of the work in the queue: made of what they are about, and readable again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+#: Version of the walk. Raise it only when work that is pending under the old one cannot be
+#: finished by the new code; pending work of another version waits for that version.
+WALK_VERSION = "1"
+
+#: Names of the workflows, each on a queue of the same name.
+SETTLE, ANALYSE, DELIVER, RETIRE = "settle", "analyse", "deliver", "retire"
+
+
+@dataclass(frozen=True)
+class AnalysisId:
+    """One analysis of one revision of a series."""
+
+    #: Series Instance UID.
+    series_uid: str
+    #: Revision digest.
+    digest: str
+    #: From 0; each `lesionmark retry` adds one.
+    attempt: int
+
+    def __str__(self) -> str:
+        """The workflow id."""
+        return f"{ANALYSE}/{self.series_uid}/{self.digest}/{self.attempt}"
+
+    @staticmethod
+    def parse(text: str) -> AnalysisId:
+        """Read a workflow id back."""
+        _, series_uid, digest, attempt = text.split("/")
+        return AnalysisId(series_uid, digest, int(attempt))
+
+    def next(self) -> AnalysisId:
+        """The attempt after this one."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+@dataclass(frozen=True)
+class DeliveryId:
+    """One try to deliver one revision to one destination."""
+
+    #: Series Instance UID.
+    series_uid: str
+    #: Revision digest.
+    digest: str
+    #: Name of the destination in config.toml.
+    destination: str
+    #: From 0.
+    attempt: int
+
+    def __str__(self) -> str:
+        """The workflow id."""
+        return f"{DELIVER}/{self.series_uid}/{self.digest}/{self.destination}/{self.attempt}"
+
+    @staticmethod
+    def parse(text: str) -> DeliveryId:
+        """Read a workflow id back."""
+        _, series_uid, digest, destination, attempt = text.split("/")
+        return DeliveryId(series_uid, digest, destination, int(attempt))
+
+    def next(self) -> DeliveryId:
+        """The try after this one."""
+        return replace(self, attempt=self.attempt + 1)

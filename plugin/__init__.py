@@ -1,0 +1,91 @@
+"""What is seen: from the instances of one series to bookmarks, and from bookmarks to DICOM objects.
+
+This module is the seam between the two halves of the program. A node knows a plugin only by
+the names defined here; a plugin opens no socket and reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from plugin.bookmark import Bookmark
+from plugin.errors import UnsuitableSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydicom import Dataset
+
+__all__ = ["Analysis", "Bookmark", "Earlier", "Plugin", "Series", "UnsuitableSeries", "load"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The instances of one series as they lie on disk."""
+
+    #: Series Instance UID (0020,000E).
+    series_instance_uid: str
+    #: DICOM files (PS3.10), one an instance, in any order.
+    instances: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What this plugin reported before on an earlier state of the same series."""
+
+    #: The report (SR) that the new one replaces; named in its Predecessor Documents.
+    report: Path
+    #: The bookmarks of that report; lesions found again keep their tracking UID.
+    bookmarks: tuple[Bookmark, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What one series gave."""
+
+    #: The lesions, best score first.
+    bookmarks: tuple[Bookmark, ...]
+    #: Objects to send, the report first; complete with file meta information.
+    objects: tuple[Dataset, ...]
+    #: One sentence for each instance that was left out of the volume, and why.
+    remarks: tuple[str, ...] = ()
+
+
+class Plugin(Protocol):
+    """One kind of analysis. A second plugin is a second implementation."""
+
+    @property
+    def version(self) -> str:
+        """Name and version of the model; part of every UID that is derived."""
+        ...
+
+    @property
+    def sop_classes(self) -> frozenset[str]:
+        """SOP Class UIDs of the instances that can be part of a series to analyse."""
+        ...
+
+    def accepts(self, series: Series) -> bool:
+        """Whether this plugin is meant for the series; reads headers only."""
+        ...
+
+    def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
+        """Find and measure the lesions of a series and report them.
+
+        `now` becomes the content date and time of the objects.
+        Raises UnsuitableSeries when the series can never be analysed, with the reason.
+        """
+        ...
+
+
+def load(settings: Mapping[str, Any]) -> Plugin:
+    """Build the plugin that `settings["module"]` names ("plugin.analysis" for CT).
+
+    The module is imported only here, so that commands without pixels start fast.
+    """
+    build = import_module(settings["module"]).build
+    plugin: Plugin = build(settings)
+    return plugin

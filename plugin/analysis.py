@@ -1,0 +1,89 @@
+"""The analysis of a CT series: read, detect, measure, track, encode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from plugin import Analysis, Earlier, Series, report, volume
+from plugin.bookmark import Bookmark
+from plugin.detector import Detection, Detector, load
+from plugin.measure import measure
+from plugin.tracking import carry_over, new_tracking_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from plugin.volume import Volume
+
+#: Lesions with a lower score are not reported, unless the settings say otherwise.
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class LesionAnalysis:
+    """The plugin for CT: every lesion of a series becomes a bookmark in one report."""
+
+    #: Finds the lesions.
+    detector: Detector
+    #: Lesions with a lower score are not reported, 0 to 1.
+    threshold: float = DEFAULT_THRESHOLD
+
+    @property
+    def version(self) -> str:
+        """Name and version of the detector."""
+        return self.detector.version
+
+    def accepts(self, series: Series) -> bool:
+        """Whether the series holds CT slices; reads headers only."""
+        return volume.accepts(series.instances)
+
+    def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
+        """Find, measure and report the lesions of a series.
+
+        Raises UnsuitableSeries when the instances are not one regular stack of CT slices.
+        """
+        ct = volume.read(series.instances)
+        detections = self._reported(self.detector.detect(ct))
+        bookmarks = tuple(self._bookmark(ct, found, i) for i, found in enumerate(detections))
+        bookmarks = carry_over(bookmarks, earlier.bookmarks if earlier else (), ct)
+        document = report.encode(
+            ct,
+            bookmarks,
+            model=self.version,
+            earlier_report=earlier.report if earlier else None,
+            now=now,
+        )
+        return Analysis(bookmarks=bookmarks, objects=(document,), remarks=ct.remarks)
+
+    def _reported(self, detections: list[Detection]) -> list[Detection]:
+        """Those above the threshold, best score first, equal scores by their place."""
+        certain = [found for found in detections if found.score >= self.threshold]
+        return sorted(certain, key=lambda found: (-found.score, found.offset))
+
+    def _bookmark(self, ct: Volume, found: Detection, ordinal: int) -> Bookmark:
+        measured = measure(found.mask, found.offset, ct)
+        key_slice = ct.slices[measured.slice_index]
+        return Bookmark(
+            series_instance_uid=ct.series_instance_uid,
+            sop_instance_uid=key_slice.sop_instance_uid,
+            frame_number=key_slice.frame_number,
+            slice_index=measured.slice_index,
+            long_axis=measured.diameters.long_axis,
+            short_axis=measured.diameters.short_axis,
+            long_axis_mm=measured.diameters.long_axis_mm,
+            short_axis_mm=measured.diameters.short_axis_mm,
+            box=measured.box,
+            slice_range=measured.slice_range,
+            lesion_type=found.lesion_type,
+            score=found.score,
+            tracking_uid=new_tracking_uid(ct, self.version, ordinal),
+            mean_hu=measured.mean_hu,
+            volume_mm3=measured.volume_mm3,
+        )
+
+
+def build(settings: Mapping[str, Any]) -> LesionAnalysis:
+    """The plugin with the setting `threshold` (0 to 1); others are for other detectors."""
+    return LesionAnalysis(load(), float(settings.get("threshold", DEFAULT_THRESHOLD)))

@@ -1,0 +1,1 @@
+"""Series to develop and test with."""

@@ -1,0 +1,49 @@
+"""Volume in HU -> detections. Which detector does it is known only here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plugin.bookmark import LesionType
+    from plugin.volume import Volume
+
+__all__ = ["Detection", "Detector", "load"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One lesion, before measuring, in voxels of the volume."""
+
+    #: Its voxels, [slice, row, column], cropped to where they are; never empty.
+    mask: NDArray[np.bool_]
+    #: Index (slice, row, column) in the volume of the first voxel of `mask`.
+    offset: tuple[int, int, int]
+    #: Certainty that it is a lesion, 0 to 1.
+    score: float
+    #: Where in the body it lies.
+    lesion_type: LesionType
+
+
+class Detector(Protocol):
+    """Finds lesions. The same volume gives the same detections."""
+
+    @property
+    def version(self) -> str:
+        """Name and version, such as "classical-1"; changes whenever detections may change."""
+        ...
+
+    def detect(self, volume: Volume) -> list[Detection]:
+        """The lesions of a volume, in any order; none where there is nothing to look at."""
+        ...
+
+
+def load() -> Detector:
+    """The detector that is shipped."""
+    from plugin.detector.classical import ClassicalDetector
+
+    return ClassicalDetector()

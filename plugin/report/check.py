@@ -1,0 +1,152 @@
+"""Our own check of a report before it is sent: what no validator catches.
+
+Each rule is a function that raises InvalidReport naming the item that breaks it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from plugin.errors import InvalidReport
+from plugin.report import codes, images, text, tree
+from plugin.report.check_group import check_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pydicom import Dataset
+
+    from plugin.volume import Volume
+
+
+def check(document: Dataset, volume: Volume) -> None:
+    """Refuse a report that would mislead its reader or that viewers cannot draw.
+
+    `volume` is the series that was analysed. Raises InvalidReport, naming the item.
+    """
+    for rule in RULES:
+        rule(document, volume)
+
+
+def _check_state(document: Dataset, _: Volume) -> None:
+    """The report is complete, and says that nobody has verified it (PS3.3 C.17.2)."""
+    expected = {
+        "CompletionFlag": "COMPLETE",
+        "PreliminaryFlag": "PRELIMINARY",
+        "VerificationFlag": "UNVERIFIED",
+        "ContentQualification": "RESEARCH",
+    }
+    for keyword, value in expected.items():
+        if document.get(keyword) != value:
+            raise InvalidReport(f"{keyword} is {document.get(keyword)!r} and not {value}")
+
+
+def _check_patient(document: Dataset, volume: Volume) -> None:
+    """The report names the patient and the study of the images."""
+    header = images.first_header(volume)
+    for keyword in ("PatientID", "PatientName", "StudyInstanceUID"):
+        if (document.get(keyword) or "") != (header.get(keyword) or ""):
+            raise InvalidReport(f"{keyword} differs from that of the images")
+
+
+def _check_context(document: Dataset, _: Volume) -> None:
+    """Title, language, observer and procedure are there."""
+    if not tree.is_named(document, codes.IMAGING_MEASUREMENT_REPORT):
+        raise InvalidReport("the title is not Imaging Measurement Report (126000)")
+    for code in (codes.LANGUAGE, codes.OBSERVER_TYPE, codes.PROCEDURE_REPORTED):
+        tree.coded(tree.one(document, code, "the report"), code.meaning)
+    tree.text(tree.one(document, codes.DEVICE_OBSERVER_UID, "the report"), "Device Observer UID")
+
+
+def _check_library(document: Dataset, volume: Volume) -> None:
+    """The image library lists every instance that was analysed."""
+    library = tree.one(document, codes.IMAGE_LIBRARY, "the report")
+    listed = {
+        tree.reference(entry, "an entry of the Image Library")[0]
+        for group in tree.content(library)
+        for entry in tree.find(group, codes.SOURCE, "IMAGE")
+    }
+    _check_complete(listed, volume, "the Image Library")
+
+
+def _check_evidence(document: Dataset, volume: Volume) -> None:
+    """The evidence lists every instance that was analysed, and all that the tree refers to."""
+    listed = set(_hierarchical(document, "CurrentRequestedProcedureEvidenceSequence"))
+    _check_complete(listed, volume, "the evidence")
+    for uid in _referenced(document):
+        if uid not in listed:
+            raise InvalidReport(f"referenced instance {uid} is not in the evidence")
+
+
+def _check_complete(listed: set[str], volume: Volume, where: str) -> None:
+    for uid in images.headers_by_uid(volume):
+        if uid not in listed:
+            raise InvalidReport(f"analysed instance {uid} is not in {where}")
+
+
+def _check_predecessor(document: Dataset, _: Volume) -> None:
+    """A report replaces others, never itself."""
+    if document.SOPInstanceUID in _hierarchical(document, "PredecessorDocumentsSequence"):
+        raise InvalidReport("the report names itself in its Predecessor Documents")
+
+
+def _check_evaluations(document: Dataset, _: Volume) -> None:
+    """The outcome fits the number of lesions, and the notice on research use is there."""
+    evaluations = tree.one(document, codes.QUALITATIVE_EVALUATIONS, "the report")
+    name = codes.FINDINGS_SUMMARY.meaning
+    outcome = tree.coded(tree.one(evaluations, codes.FINDINGS_SUMMARY, "the report"), name)
+    expected = codes.WITH_FINDINGS if tree.lesion_groups(document) else codes.WITHOUT_FINDINGS
+    if not tree.same(outcome, expected):
+        raise InvalidReport(f"{name} is not {expected.meaning}")
+    comments = tree.find(evaluations, codes.COMMENT)
+    if text.RESEARCH_USE not in [comment.get("TextValue") for comment in comments]:
+        raise InvalidReport(f"no Comment says: {text.RESEARCH_USE}")
+
+
+def _check_groups(document: Dataset, volume: Volume) -> None:
+    """Every lesion is complete, drawable, and measures what its points say."""
+    for number, group in enumerate(tree.lesion_groups(document), start=1):
+        check_group(group, text.name(number), volume)
+
+
+def _check_tracking(document: Dataset, _: Volume) -> None:
+    """No two lesions share a tracking UID."""
+    seen: set[str] = set()
+    for number, group in enumerate(tree.lesion_groups(document), start=1):
+        item = tree.one(group, codes.TRACKING_UID, text.name(number))
+        uid = tree.text(item, f"{text.name(number)}: Tracking Unique Identifier")
+        if uid in seen:
+            raise InvalidReport(f"{text.name(number)}: Tracking Unique Identifier is not unique")
+        seen.add(uid)
+
+
+def _hierarchical(document: Dataset, keyword: str) -> list[str]:
+    """SOP Instance UIDs of a Hierarchical SOP Instance Reference (PS3.3 Table C.17-3)."""
+    return [
+        str(instance.ReferencedSOPInstanceUID)
+        for study in document.get(keyword) or []
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    ]
+
+
+def _referenced(item: Dataset) -> Iterator[str]:
+    """SOP Instance UIDs of the images that the tree below `item` refers to."""
+    for referenced in item.get("ReferencedSOPSequence") or []:
+        yield str(referenced.ReferencedSOPInstanceUID)
+    for child in tree.content(item):
+        yield from _referenced(child)
+
+
+#: In the order in which a reader would miss them.
+RULES: Final[tuple[Callable[[Dataset, Volume], None], ...]] = (
+    _check_state,
+    _check_patient,
+    _check_context,
+    _check_library,
+    _check_evidence,
+    _check_predecessor,
+    _check_evaluations,
+    _check_tracking,
+    _check_groups,
+)

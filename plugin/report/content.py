@@ -1,0 +1,117 @@
+"""The content tree of a Measurement Report (TID 1500)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    ObserverContext,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+
+from plugin.report import codes, text
+from plugin.report.equipment import DEVICE_NAME, Model
+from plugin.report.groups import measurement_group
+from plugin.report.library import image_library
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydicom.sr.coding import Code
+
+    from plugin.bookmark import Bookmark
+    from plugin.volume import Volume
+
+#: How the diameters were taken (Algorithm Parameters, 111002 DCM).
+MEASURED_HOW = "RECIST 1.1: longest diameter in one slice, and longest across it"
+
+
+def measurement_report(
+    volume: Volume, bookmarks: Sequence[Bookmark], model: Model
+) -> ContentSequence:
+    """The tree, one root item; with no bookmarks it says that nothing was found.
+
+    Built from the templates of TID 1500 instead of highdicom's `MeasurementReport`, which
+    refuses a report without measurements.
+    """
+    root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
+    root.ContentSequence = ContentSequence(
+        [*_context(model), *image_library(volume), *_measurements(volume, bookmarks, model)]
+    )
+    root.ContentSequence.append(_evaluations(bookmarks))
+    return ContentSequence([root], is_root=True)
+
+
+def _context(model: Model) -> list[ContentItem]:
+    """Language, observer and procedure: who says this, and of what."""
+    observer = DeviceObserverIdentifyingAttributes(
+        uid=model.device_uid,
+        name=DEVICE_NAME,
+        manufacturer_name=DEVICE_NAME,
+        model_name=model.name,
+        serial_number=model.version,
+    )
+    procedure = CodeContentItem(
+        name=codes.PROCEDURE_REPORTED,
+        value=codes.CT_UNSPECIFIED_BODY_REGION,
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    language = LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH))
+    return [*language, *ObserverContext(CodedConcept.from_code(codes.DEVICE), observer), procedure]
+
+
+def _measurements(
+    volume: Volume, bookmarks: Sequence[Bookmark], model: Model
+) -> list[ContainerContentItem]:
+    """The Imaging Measurements container, absent when there is nothing to measure."""
+    if not bookmarks:
+        return []
+    groups = [
+        item
+        for number, bookmark in enumerate(bookmarks, start=1)
+        for item in measurement_group(number, bookmark, volume, _algorithm(model))
+    ]
+    return [_container(codes.IMAGING_MEASUREMENTS, groups)]
+
+
+def _algorithm(model: Model) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=[MEASURED_HOW],
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+    )
+
+
+def _evaluations(bookmarks: Sequence[Bookmark]) -> ContainerContentItem:
+    outcome = CodeContentItem(
+        name=codes.FINDINGS_SUMMARY,
+        value=codes.WITH_FINDINGS if bookmarks else codes.WITHOUT_FINDINGS,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+    narrative = _text(codes.NARRATIVE_SUMMARY, text.summary(bookmarks))
+    notice = _text(codes.COMMENT, text.RESEARCH_USE)
+    return _container(codes.QUALITATIVE_EVALUATIONS, [outcome, narrative, notice])
+
+
+def _text(name: Code, value: str) -> TextContentItem:
+    return TextContentItem(
+        name=name,
+        value=value.replace("\n", "\r\n"),  # PS3.5 6.1.3: a line ends with CR LF
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
+
+
+def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container

@@ -1,0 +1,124 @@
+"""Bookmarks -> one SR instance, complete with file meta information."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+)
+
+from plugin.report import codes, equipment, identity, images, text
+from plugin.report.check import check
+from plugin.report.content import measurement_report
+from plugin.uids import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from plugin.bookmark import Bookmark
+    from plugin.volume import Volume
+
+#: The SOP classes a report can have; its tree is valid in each (PS3.3 A.35).
+SOP_CLASSES = {
+    Comprehensive3DSRStorage: Comprehensive3DSR,
+    ComprehensiveSRStorage: ComprehensiveSR,
+    EnhancedSRStorage: EnhancedSR,
+}
+#: A report's Series Number is that of the images plus this, out of the range of scanners.
+SERIES_NUMBER_OFFSET = 9000
+SERIES_DESCRIPTION = f"Lesions. {text.RESEARCH_USE}"
+
+
+def encode(
+    volume: Volume,
+    bookmarks: Sequence[Bookmark],
+    *,
+    model: str,
+    earlier_report: Path | None,
+    now: datetime,
+    sop_class: UID = Comprehensive3DSRStorage,
+) -> Dataset:
+    """The report of the bookmarks: a Measurement Report (PS3.16 TID 1500), already checked.
+
+    `model` is the name and version of the detector, `now` becomes the content date and time.
+    The same instances, model and SOP class give the same SOP Instance UID. `earlier_report`
+    is the SR of an earlier state of the same series, which this one replaces.
+    Raises InvalidReport, naming the item, when the bookmarks cannot be reported truthfully.
+    """
+    earlier = None if earlier_report is None else dcmread(earlier_report)
+    document = _document(volume, bookmarks, model, earlier, UID(sop_class))
+    identity.copy(images.first_header(volume), document)
+    equipment.describe(document, equipment.model_of(model), now)
+    _stamp(document, now)
+    _mark_replaced(document)
+    check(document, volume)
+    return document
+
+
+def instance_uid(volume: Volume, model: str, sop_class: UID) -> UID:
+    """SOP Instance UID of the report on these instances by this model."""
+    analysed = sorted({str(header.SOPInstanceUID) for header in volume.headers})
+    return derive("report", sop_class, _analysed_series(volume), *analysed, model)
+
+
+def series_uid(volume: Volume, model: str) -> UID:
+    """Series Instance UID of all reports on this series by this model, revisions included."""
+    return derive("report series", _analysed_series(volume), model)
+
+
+def _analysed_series(volume: Volume) -> str:
+    return str(images.first_header(volume).SeriesInstanceUID)
+
+
+def _document(
+    volume: Volume,
+    bookmarks: Sequence[Bookmark],
+    model: str,
+    earlier: Dataset | None,
+    sop_class: UID,
+) -> Dataset:
+    """The SR with its tree and evidence; identity, equipment and time are set afterwards."""
+    headers = images.headers_by_uid(volume).values()
+    document: Dataset = SOP_CLASSES[sop_class](
+        evidence=[identity.evidence(header) for header in headers],
+        content=measurement_report(volume, bookmarks, equipment.model_of(model))[0],
+        series_instance_uid=series_uid(volume, model),
+        series_number=_series_number(images.first_header(volume)),
+        sop_instance_uid=instance_uid(volume, model, sop_class),
+        instance_number=1 if earlier is None else int(earlier.InstanceNumber) + 1,
+        manufacturer=equipment.DEVICE_NAME,
+        is_complete=True,
+        series_description=SERIES_DESCRIPTION,
+        content_qualification="RESEARCH",
+        previous_versions=None if earlier is None else [earlier],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    return document
+
+
+def _series_number(header: Dataset) -> int:
+    return SERIES_NUMBER_OFFSET + max(0, int(header.get("SeriesNumber") or 0))
+
+
+def _stamp(document: Dataset, now: datetime) -> None:
+    """Set every date and time that highdicom took from the clock."""
+    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
+    document.ContentDate = document.InstanceCreationDate = date
+    document.ContentTime = document.InstanceCreationTime = time
+
+
+def _mark_replaced(document: Dataset) -> None:
+    """Say of each predecessor that this report replaces it (PS3.16 CID 7009)."""
+    for study in document.get("PredecessorDocumentsSequence") or []:
+        for series in study.ReferencedSeriesSequence:
+            for instance in series.ReferencedSOPSequence:
+                instance.PurposeOfReferenceCodeSequence = [codes.item(codes.REPLACED_REPORT)]

@@ -1,0 +1,121 @@
+"""The images that a report speaks of: geometry and references of one slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from plugin.errors import InvalidReport
+from plugin.volume import Slice, Volume
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from plugin.bookmark import Axis, Bookmark, Box, Point
+
+#: Zero-based pixel centres lie at +0.5 in SCOORD, whose origin is the corner of the first
+#: pixel (PS3.3 C.18.6.1.2).
+SCOORD_OFFSET = 0.5
+
+
+@dataclass(frozen=True)
+class KeyImage:
+    """The instance, or frame of it, that a bookmark was measured in."""
+
+    #: SOP Class UID of the instance.
+    sop_class_uid: str
+    #: SOP Instance UID of the instance.
+    sop_instance_uid: str
+    #: Frame of a multi-frame instance, from 1; None for single-frame images.
+    frame_number: int | None
+    #: Height in pixels.
+    rows: int
+    #: Width in pixels.
+    columns: int
+    #: Distance in mm between neighbouring (rows, columns), as Pixel Spacing (0028,0030) has it.
+    pixel_spacing: tuple[float, float]
+
+    @property
+    def frames(self) -> list[int] | None:
+        """Referenced Frame Number (0008,1160); None for single-frame images."""
+        return None if self.frame_number is None else [self.frame_number]
+
+
+def key_image(volume: Volume, bookmark: Bookmark) -> KeyImage:
+    """The image of the bookmark's key slice. Raises InvalidReport when it was not analysed."""
+    return image_of(volume, Slice(bookmark.sop_instance_uid, bookmark.frame_number))
+
+
+def image_of(volume: Volume, place: Slice) -> KeyImage:
+    """The image that `place` names. Raises InvalidReport when it was not analysed."""
+    header = headers_by_uid(volume).get(place.sop_instance_uid)
+    if header is None:
+        raise InvalidReport(f"instance {place.sop_instance_uid} is not among those analysed")
+    return KeyImage(
+        sop_class_uid=str(header.SOPClassUID),
+        sop_instance_uid=place.sop_instance_uid,
+        frame_number=place.frame_number,
+        rows=int(header.Rows),
+        columns=int(header.Columns),
+        pixel_spacing=pixel_spacing(header, place.frame_number),
+    )
+
+
+def first_header(volume: Volume) -> Dataset:
+    """The header of the first slice; speaks for the whole series."""
+    return next(iter(headers_by_uid(volume).values()))
+
+
+def headers_by_uid(volume: Volume) -> dict[str, Dataset]:
+    """The headers of the volume by SOP Instance UID, in the order of its slices."""
+    headers = {str(header.SOPInstanceUID): header for header in volume.headers}
+    ordered = dict.fromkeys(place.sop_instance_uid for place in volume.slices)
+    return {uid: headers[uid] for uid in ordered if uid in headers} | headers
+
+
+def pixel_spacing(header: Dataset, frame_number: int | None) -> tuple[float, float]:
+    """Distance in mm between neighbouring (rows, columns) of an image or one of its frames.
+
+    Enhanced images keep it in the Pixel Measures Functional Group (PS3.3 C.7.6.16.2.1),
+    shared or per frame. Raises InvalidReport when neither place has it.
+    """
+    for holder in _measures_holders(header, frame_number):
+        if "PixelSpacing" in holder:
+            down, across = holder.PixelSpacing
+            return float(down), float(across)
+    raise InvalidReport(f"instance {header.SOPInstanceUID} has no Pixel Spacing")
+
+
+def _measures_holders(header: Dataset, frame_number: int | None) -> list[Dataset]:
+    """Where Pixel Spacing may stand, the most specific place first."""
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
+    groups = list(per_frame[(frame_number or 1) - 1 : frame_number or 1])
+    groups += header.get("SharedFunctionalGroupsSequence") or []
+    measures = [item for group in groups for item in group.get("PixelMeasuresSequence") or []]
+    return [*measures, header]
+
+
+def to_scoord(point: Point) -> Point:
+    """(column, row) from pixel centres to SCOORD's pixel corners."""
+    column, row = point
+    return column + SCOORD_OFFSET, row + SCOORD_OFFSET
+
+
+def from_scoord(point: Point) -> Point:
+    """(column, row) from SCOORD's pixel corners to pixel centres."""
+    column, row = point
+    return column - SCOORD_OFFSET, row - SCOORD_OFFSET
+
+
+def outline(box: Box) -> tuple[Point, ...]:
+    """The closed outline of a box, five (column, row) corners, clockwise on the screen."""
+    left, top, right, bottom = box
+    return (left, top), (right, top), (right, bottom), (left, bottom), (left, top)
+
+
+def length(axis: Axis, spacing: tuple[float, float]) -> float:
+    """Length in mm of an axis in pixels; `spacing` is (rows, columns) in mm."""
+    (column0, row0), (column1, row1) = axis
+    return float(
+        (((row1 - row0) * spacing[0]) ** 2 + ((column1 - column0) * spacing[1]) ** 2) ** 0.5
+    )

@@ -1,0 +1,79 @@
+"""The one fake: a plugin that sees nothing, at the seam. It reports in a Basic Text SR."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, CTImageStorage, ExplicitVRLittleEndian
+
+from plugin import Analysis, UnsuitableSeries
+from plugin.uids import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from plugin import Earlier, Series
+
+#: A test that forgets to open the gate fails; it does not hang.
+_GATE_LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class FakePlugin:
+    """Refuses series of fewer than three instances, fails on those of exactly thirteen."""
+
+    #: While this file exists the analysis does not end.
+    gate: Path
+    version: str = "fake-1"
+    sop_classes: frozenset[str] = frozenset({CTImageStorage})
+
+    def accepts(self, series: Series) -> bool:
+        return bool(series.instances)
+
+    def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
+        self._wait()
+        headers = [dcmread(path, stop_before_pixels=True) for path in series.instances]
+        if len(headers) < 3:
+            raise UnsuitableSeries(f"only {len(headers)} instances")
+        if len(headers) == 13:
+            raise ZeroDivisionError("thirteen")
+        return Analysis((), (_report(headers, earlier, self.version, now),))
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _GATE_LIMIT_S
+        while self.gate.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def build(settings: Mapping[str, Any]) -> FakePlugin:
+    return FakePlugin(Path(settings["gate"]))
+
+
+def _report(
+    headers: list[Dataset], earlier: Earlier | None, version: str, now: datetime
+) -> Dataset:
+    source = headers[0]
+    uids = sorted(str(header.SOPInstanceUID) for header in headers)
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    report.SOPInstanceUID = derive(version, *uids)
+    report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
+    report.StudyInstanceUID = source.StudyInstanceUID
+    report.SeriesInstanceUID = derive(version, source.SeriesInstanceUID)
+    report.PatientID, report.PatientName = source.PatientID, source.PatientName
+    report.Modality, report.SeriesNumber, report.InstanceNumber = "SR", 900, len(uids)
+    report.ContentDate, report.ContentTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
+    report.StudyDescription = f"{len(uids)} instances"
+    if earlier is not None:
+        before = Dataset()
+        before.ReferencedSOPInstanceUID = dcmread(earlier.report).SOPInstanceUID
+        report.PredecessorDocumentsSequence = [before]
+    return report

@@ -1,0 +1,115 @@
+"""What the node answers to those who send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, _config
+
+from dicom_node import delivery
+from dicom_node.spool import Shelf
+from dicom_node.statuses import StoreStatus
+from tests.instances import instance, spool_of, write_series
+from tests.node import SENDER, Node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom import Dataset
+
+
+@pytest.fixture(autouse=True)
+def _raw_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send what stands in a file behind its meta information, data set or not."""
+    monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
+
+
+def store(node: Node, path: Path) -> int:
+    """The status of the answer to one instance."""
+    entity = AE(SENDER)
+    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = entity.associate(node.peer.host, node.port, ae_title="LESIONMARK")
+    assert association.is_established
+    answer = association.send_c_store(path)
+    association.release()
+    return int(answer.Status)
+
+
+def written(folder: Path, ct: Dataset, *, announced: str | None = None) -> Path:
+    """An instance as a file; its meta information, and so the request, may lie."""
+    ct.file_meta.MediaStorageSOPInstanceUID = announced or ct.SOPInstanceUID
+    ct.preamble = bytes(128)
+    path = folder / "instance.dcm"
+    ct.save_as(path, enforce_file_format=False)
+    return path
+
+
+def test_success_means_the_bytes_are_on_disk_as_received(node: Node, tmp_path: Path) -> None:
+    ct = instance(series := generate_uid(), generate_uid(), 0)
+    path = written(tmp_path, ct)
+    assert store(node, path) == StoreStatus.SUCCESS
+    [held] = spool_of(node.folder).held(series)
+    assert dcmread(held.path) == dcmread(path)
+    assert held.path.read_bytes()[-800:] == path.read_bytes()[-800:]
+
+
+def test_bytes_that_are_no_data_set_are_quarantined(node: Node, tmp_path: Path) -> None:
+    path = written(tmp_path, instance(generate_uid(), generate_uid(), 0))
+    garbage = b"\x00\x01\x02 this is no data set" * 9
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x08\x00\x08\x00CS")] + garbage)
+    assert store(node, path) == StoreStatus.CANNOT_UNDERSTAND
+    [kept] = (node.folder / "state" / "spool" / Shelf.QUARANTINE).iterdir()
+    assert kept.read_bytes().endswith(garbage)
+
+
+def test_another_instance_than_announced_is_refused(node: Node, tmp_path: Path) -> None:
+    ct = instance(series := generate_uid(), generate_uid(), 0)
+    path = written(tmp_path, ct, announced=generate_uid())
+    assert store(node, path) == StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
+    assert spool_of(node.folder).held(series) == []
+
+
+def test_a_uid_never_becomes_a_path(node: Node, tmp_path: Path) -> None:
+    ct = instance(generate_uid(), generate_uid(), 0)
+    written(tmp_path, ct)
+    path = tmp_path / "instance.dcm"
+    uid = str(ct.SeriesInstanceUID).encode()
+    evil = b"../../../../escape".ljust(len(uid), b"e")
+    path.write_bytes(path.read_bytes().replace(uid, evil))
+    assert store(node, path) == StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
+    assert not list(node.folder.parent.rglob("escape*"))
+
+
+def test_strangers_are_rejected(node: Node, tmp_path: Path) -> None:
+    series = write_series(tmp_path / "ct", 3)
+    sent = delivery.send(series.paths, node.peer, "STRANGER", timeout_s=5)
+    assert "rejected" in sent.reason
+    assert node.states(series) == []
+    assert "LM102 association rejected: 'STRANGER'" in node.process.log.read_text()
+
+
+def test_a_wrong_called_title_is_rejected(node: Node) -> None:
+    wrong = node.peer.model_copy(update={"ae_title": "SOMEBODY"})
+    assert "rejected" in delivery.echo(wrong, SENDER, timeout_s=5).reason
+
+
+def test_under_its_disk_reserve_the_node_keeps_nothing(tmp_path: Path) -> None:
+    reserve = {"disk_reserve_mb": 2**40}
+    with Node(tmp_path / "full", [("pacs", "NOBODY", 1)], listener=reserve) as full:
+        ct = instance(series := generate_uid(), generate_uid(), 0)
+        assert store(full, written(tmp_path, ct)) == StoreStatus.OUT_OF_RESOURCES
+        assert spool_of(full.folder).held(series) == []
+
+
+def test_the_log_holds_no_patient_data(node: Node, tmp_path: Path) -> None:
+    series = write_series(tmp_path / "ct", 4)
+    node.send(series.paths)
+    node.wait_for(series, "delivered")
+    log = node.process.log.read_text()
+    assert series.series_uid in log
+    assert "Secret" not in log
+    assert "TEST-7" not in log

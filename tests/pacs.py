@@ -1,0 +1,62 @@
+"""A Storage SCP on a real socket that answers what a test tells it to."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+
+from deploy.processes import LOOPBACK, free_port
+from dicom_node.sop_classes import VERIFICATION
+from dicom_node.statuses import SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydicom import Dataset
+    from pynetdicom.events import Event
+
+#: Instead of a status: abort the association in place of an answer.
+ABORT = -1
+
+
+class ScriptedPacs:
+    """Keeps what it acknowledges; answers come from a list first, then Success."""
+
+    def __init__(self, answers: Iterable[int] = ()) -> None:
+        self.ae_title = "SCRIPTED"
+        self.port = free_port()
+        self.answers = list(answers)
+        #: Every C-STORE request, kept or not.
+        self.requests: list[Dataset] = []
+        #: What it acknowledged.
+        self.kept: list[Dataset] = []
+        self._lock = Lock()
+        self._entity: AE | None = None
+
+    def start(self) -> None:
+        entity = AE(self.ae_title)
+        entity.add_supported_context(VERIFICATION)
+        for context in AllStoragePresentationContexts:
+            entity.add_supported_context(str(context.abstract_syntax))
+        handlers = [(evt.EVT_C_STORE, self._handle_store)]
+        self._server = entity.start_server(
+            (LOOPBACK, self.port), block=False, evt_handlers=handlers
+        )
+        self._entity = entity
+
+    def stop(self) -> None:
+        if self._entity is not None:
+            self._entity.shutdown()
+            self._entity = None
+
+    def _handle_store(self, event: Event) -> int:
+        with self._lock:
+            answer = self.answers.pop(0) if self.answers else SUCCESS
+            self.requests.append(event.dataset)
+            if answer == ABORT:
+                event.assoc.abort()
+            elif answer == SUCCESS:
+                self.kept.append(event.dataset)
+        return answer if answer >= 0 else SUCCESS
