@@ -77,8 +77,11 @@ def read_order(environment: Mapping[str, str], now: datetime) -> Order:
     )
 
 
-def run(order: Order) -> None:
-    """The demo, step by step. Raises an error that says what went wrong."""
+def run(order: Order) -> list[LocalProcess]:
+    """The demo, step by step; returns what it left running.
+
+    Raises Died, NotInTime, NodeError or Unreported, which say what went wrong.
+    """
     truth = () if order.series else make_phantom(order.folder / "phantom")
     folder = order.series or order.folder / "phantom"
     series = find_series(folder)
@@ -90,9 +93,11 @@ def run(order: Order) -> None:
         reports = fetch(delivered, pacs, order.folder)
         show(reports, truth)
         tell_where(order, pacs, reports)
-        if order.keep:
-            started.pop_all()
-            tell_how_to_stop([pacs.process, node.process])
+        if not order.keep:
+            return []
+        started.pop_all()
+    tell_how_to_stop([pacs.process, node.process])
+    return [pacs.process, node.process]
 
 
 def make_phantom(folder: Path) -> tuple[phantom.Lesion, ...]:

@@ -96,6 +96,11 @@ class LocalProcess:
         """Whether the process has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """Exit status of the process that has ended, or None."""
+        return self._process.returncode if self._process else None
+
     def start(self, limit_s: float = 60) -> None:
         """Start the process and wait until it answers. Raises Died or NotInTime."""
         self.launch()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import signal
 import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.progress import Progress
@@ -18,12 +21,12 @@ from rich.table import Table
 import plugin
 from dicom_node import config, delivery, folder, resume, service
 from dicom_node.ledger import Ledger
+from dicom_node.spool import Shelf, Spool
 from plugin import bookmark
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable
-    from pathlib import Path
 
     from dicom_node.config import Settings
     from dicom_node.ledger import SeriesStatus
@@ -43,14 +46,17 @@ class _Peer:
     ae_title: str
 
 
-def serve(arguments: Namespace) -> int:
+def serve(arguments: Namespace) -> NoReturn:
     """Run the node until SIGTERM or SIGINT."""
     settings = config.load(arguments.config)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     service.serve(settings, stop)
-    return OK
+    # A plugin at work cannot be interrupted, and a thread would hold up the exit until it is
+    # done. Its step is not recorded, so the next start repeats it.
+    logging.shutdown()
+    os._exit(OK)
 
 
 def check_config(arguments: Namespace) -> int:
@@ -117,6 +123,7 @@ def status(arguments: Namespace) -> int:
         sys.stdout.write(json.dumps([_status_record(s) for s in found], indent=1) + "\n")
     else:
         out.print(_status_table(found))
+        _print_shelves(Spool(Path(settings.node.state_dir) / "spool"))
     return OK
 
 
@@ -194,6 +201,14 @@ def _status_table(statuses: list[SeriesStatus]) -> Table:
             f"{since:%Y-%m-%d %H:%M:%S}", found.series_uid, found.state, found.reason, where
         )
     return table
+
+
+def _print_shelves(spool: Spool) -> None:
+    """What the node keeps but will not analyse."""
+    for shelf, what in ((Shelf.ASIDE, "series set aside"), (Shelf.QUARANTINE, "unreadable files")):
+        count = spool.count(shelf)
+        if count:
+            out.print(f"{count} {what} in {spool.root / shelf}", soft_wrap=True)
 
 
 def _status_record(found: SeriesStatus) -> dict[str, Any]:

@@ -21,5 +21,9 @@ class OutOfSpace(NodeError):
     """The disk is under its reserve; nothing more can be kept safely."""
 
 
+class QueueUnavailable(NodeError):
+    """The database of the work queue does not answer, so nothing can be promised."""
+
+
 class UnknownSeries(NodeError):
     """No series of that name was ever received."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from io import BytesIO
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from dicom_node.errors import MismatchedInstance, OutOfSpace, UnreadableInstance
+from dicom_node.arrivals import Arrivals
+from dicom_node.errors import (
+    MismatchedInstance,
+    OutOfSpace,
+    QueueUnavailable,
+    UnreadableInstance,
+)
 from dicom_node.sop_classes import VERIFICATION
 from dicom_node.spool import Shelf
 from dicom_node.statuses import SUCCESS, StoreStatus
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
     from pynetdicom.transport import ThreadedAssociationServer
 
+    from dicom_node.arrivals import Place
     from dicom_node.config import Listener as Settings
     from dicom_node.spool import Spool
 
@@ -76,9 +81,7 @@ class Listener:
         self._spool = spool
         self._sop_classes = sop_classes
         self._notices = notices
-        self._lock = Lock()
-        self._touched: dict[Association, set[tuple[Shelf, str]]] = defaultdict(set)
-        self._arriving: Counter[str] = Counter()
+        self._arrivals = Arrivals()
         self._server: ThreadedAssociationServer | None = None
         self._entity = self._make_entity()
 
@@ -113,8 +116,7 @@ class Listener:
 
     def is_arriving(self, series_uid: str) -> bool:
         """Whether an association that brought instances of the series is still open."""
-        with self._lock:
-            return self._arriving[series_uid] > 0
+        return self._arrivals.is_arriving((Shelf.SERIES, series_uid))
 
     def handle_store(self, event: Event) -> int:
         """Keep one instance (PS3.4 B.2.3)."""
@@ -125,7 +127,7 @@ class Listener:
         except MismatchedInstance as error:
             log.warning("LM104 instance refused: %s", error)
             return StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
-        except (OutOfSpace, OSError) as error:
+        except (OutOfSpace, QueueUnavailable, OSError) as error:
             log.error("LM105 instance refused, out of resources: %s", error)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
 
@@ -135,21 +137,17 @@ class Listener:
         _check_request(event.request, identity)
         shelf = Shelf.SERIES if identity.sop_class_uid in self._sop_classes else Shelf.ASIDE
         self._spool.add(shelf, identity.series_uid, identity.sop_instance_uid, data)
-        self._touch(event.assoc, shelf, identity.series_uid)
+        self._give_notice(event.assoc, (shelf, identity.series_uid))
         return StoreStatus.SUCCESS
 
-    def _touch(self, association: Association, shelf: Shelf, series_uid: str) -> None:
-        """Give notice of a series once in each association, before the first Success."""
-        key = (shelf, series_uid)
-        if key in self._touched[association]:
+    def _give_notice(self, association: Association, place: Place) -> None:
+        """Once for each series in each association, before its first Success."""
+        if not self._arrivals.is_new(association, place):
             return
-        if shelf is Shelf.ASIDE:
-            self._notices.aside(series_uid)
-        else:
-            with self._lock:
-                self._arriving[series_uid] += 1
-            self._notices.began(series_uid)
-        self._touched[association].add(key)
+        shelf, series_uid = place
+        self._arrivals.add(association, place)
+        notice = self._notices.aside if shelf is Shelf.ASIDE else self._notices.began
+        notice(series_uid)
 
     def _quarantine(self, event: Event, error: UnreadableInstance) -> int:
         try:
@@ -161,10 +159,8 @@ class Listener:
         return StoreStatus.CANNOT_UNDERSTAND
 
     def _handle_close(self, event: Event) -> None:
-        for shelf, series_uid in self._touched.pop(event.assoc, ()):
+        for shelf, series_uid in self._arrivals.end(event.assoc):
             if shelf is Shelf.SERIES:
-                with self._lock:
-                    self._arriving[series_uid] -= 1
                 self._notices.ended(series_uid)
 
     def _make_entity(self) -> AE:

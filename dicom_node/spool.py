@@ -50,7 +50,7 @@ class Spool:
     """The folder of received instances; several processes may share it."""
 
     def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
-        self._root = root
+        self.root = root
         self._reserve_bytes = reserve_bytes
         for shelf in Shelf:
             _make_durable_folder(root / shelf)
@@ -76,7 +76,7 @@ class Spool:
     def quarantine(self, name: str, data: bytes) -> Path:
         """Keep bytes that nobody can read, so that a person can find out why."""
         self._check_space(len(data))
-        target = self._root / Shelf.QUARANTINE / f"{name}-{os.urandom(4).hex()}.bin"
+        target = self.root / Shelf.QUARANTINE / f"{name}-{os.urandom(4).hex()}.bin"
         write_durably(target, data)
         return target
 
@@ -94,25 +94,25 @@ class Spool:
             key=lambda held: held.sop_instance_uid,
         )
 
-    def series(self, shelf: Shelf = Shelf.SERIES) -> list[str]:
-        """Series Instance UIDs on one shelf, sorted."""
-        return sorted(entry.name for entry in os.scandir(self._root / shelf) if entry.is_dir())
+    def count(self, shelf: Shelf) -> int:
+        """How many series, or unreadable files, lie on one shelf."""
+        return sum(1 for _ in os.scandir(self.root / shelf))
 
     def remove(self, series_uid: str, shelf: Shelf = Shelf.SERIES) -> None:
         """Delete the instances of one series; only retention calls this."""
         shutil.rmtree(self._folder(shelf, series_uid), ignore_errors=True)
-        _sync_folder(self._root / shelf)
+        _sync_folder(self.root / shelf)
 
     def sweep_parts(self) -> None:
         """Delete what a killed process left half written; none of it was acknowledged."""
-        for part in self._root.rglob(f"*{_PART}"):
+        for part in self.root.rglob(f"*{_PART}"):
             part.unlink(missing_ok=True)
 
     def _folder(self, shelf: Shelf, series_uid: str) -> Path:
-        return self._root / shelf / _path_safe(series_uid)
+        return self.root / shelf / _path_safe(series_uid)
 
     def _check_space(self, size: int) -> None:
-        free = shutil.disk_usage(self._root).free
+        free = shutil.disk_usage(self.root).free
         if free - size < self._reserve_bytes:
             raise OutOfSpace(f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB in reserve")
 

@@ -15,7 +15,9 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from dbos import DBOS, Debouncer, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.errors import QueueUnavailable
 from dicom_node.spool import Shelf
 from dicom_node.states import DeliveryState, SeriesState
 from dicom_node.work import ANALYSE, DELIVER, RETIRE, SETTLE, AnalysisId, DeliveryId
@@ -57,8 +59,12 @@ class Workflows:
         """Something happened to a series: look at it after a while, and only then.
 
         Durable on return. A later notice of the same series moves the look.
+        Raises QueueUnavailable when that cannot be written down.
         """
-        self._settle_later.debounce(series_uid, look_after_s, series_uid)
+        try:
+            self._settle_later.debounce(series_uid, look_after_s, series_uid)
+        except SQLAlchemyError as error:
+            raise QueueUnavailable(f"series {series_uid}: {error}") from error
 
     def retire_later(self, series_uid: str, shelf: Shelf) -> None:
         """Delete the instances of a series when they have lain for the retention time."""

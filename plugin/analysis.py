@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin import Analysis, Earlier, Series, report, volume
+from plugin import Analysis, Earlier, Series, planes, report, volume
 from plugin.bookmark import Bookmark
 from plugin.detector import Detection, Detector, load
 from plugin.measure import measure
@@ -34,6 +34,11 @@ class LesionAnalysis:
     def version(self) -> str:
         """Name and version of the detector."""
         return self.detector.version
+
+    @property
+    def sop_classes(self) -> frozenset[str]:
+        """The storage classes of CT images."""
+        return planes.CT_STORAGE
 
     def accepts(self, series: Series) -> bool:
         """Whether the series holds CT slices; reads headers only."""

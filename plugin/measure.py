@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import hypot
+from math import hypot, pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,10 +29,11 @@ Points = NDArray[np.float64]
 EPSILON_MM = 1e-6
 #: Level of the edge between 0 outside and 1 inside.
 EDGE = 0.5
-#: Standard deviation of the smoothing of an edge, pixels.
-SMOOTHING_PIXELS = 0.6
+#: Standard deviation of the smoothing of an edge: in radii of the lesion, and at most in pixels.
+#: Discs and ellipses down to a ratio of 1:3 then measure right within half a pixel on average.
+SMOOTHING, SMOOTHING_PIXELS = 0.15, 1.0
 #: Empty pixels around a mask, wide enough for the smoothing.
-PADDING = 4
+PADDING = 5
 #: Pixels that touch by an edge or a corner belong together.
 TOUCHING = np.ones((3, 3), bool)
 
@@ -143,8 +144,9 @@ def outline(mask: Mask) -> Points:
     from one protruding corner to another and measure a disc half a pixel too long.
     """
     inside = np.pad(mask.astype(np.float64), PADDING)
-    smooth = ndimage.gaussian_filter(inside, SMOOTHING_PIXELS)
-    # A lesion of one or two pixels would vanish.
+    radius = sqrt(mask.sum() / pi)
+    smooth = ndimage.gaussian_filter(inside, min(SMOOTHING * radius, SMOOTHING_PIXELS))
+    # A line of single pixels would vanish.
     field = smooth if smooth.max() > EDGE else inside
     return _level_line(field - EDGE) - PADDING
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 #: What can become a volume (PS3.4 Annex B.5).
-CT_STORAGE = frozenset(
+CT_STORAGE: frozenset[str] = frozenset(
     {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 )
 #: Rescale Type (0028,1054) whose numbers are HU; US (unspecified) is common in older CT.
@@ -159,9 +159,11 @@ def _plane(path: Path, header: Dataset, frame: int | None) -> Plane:
             path=path,
             header=header,
             frame_number=frame,
-            position=_vector(_macro(header, frame, "PlanePositionSequence").ImagePositionPatient),
+            position=_vector(
+                _macro(header, frame, "PlanePositionSequence").ImagePositionPatient, 3
+            ),
             orientation=_vector(
-                _macro(header, frame, "PlaneOrientationSequence").ImageOrientationPatient
+                _macro(header, frame, "PlaneOrientationSequence").ImageOrientationPatient, 6
             ),
             pixel_spacing=(float(rows_mm), float(columns_mm)),
             slope=float(transformation.get("RescaleSlope", 1)),
@@ -188,10 +190,10 @@ def _check_hu(header: Dataset, transformation: Dataset) -> None:
         raise UnsuitableSeries(f"instance {header.SOPInstanceUID}: values are {kind}, not HU")
 
 
-def _vector(values: Sequence[float]) -> Vector:
+def _vector(values: Sequence[float], count: int) -> Vector:
     vector = np.array([float(value) for value in values])
-    if not np.isfinite(vector).all():
-        raise ValueError(f"position or orientation {vector} is not finite")
+    if len(vector) != count or not np.isfinite(vector).all():
+        raise ValueError(f"position or orientation {vector.tolist()} is not {count} numbers")
     return vector
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin.uids import derive
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from collections.abc import Sequence
 
     from plugin.bookmark import Bookmark

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from highdicom.spatial import create_affine_matrix_from_attributes
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
@@ -26,6 +25,7 @@ from plugin.planes import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 

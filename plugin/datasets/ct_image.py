@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, CTImageStorage, ExplicitVRLittleEndian
@@ -14,6 +13,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, CTImageStorage, ExplicitVRLi
 from plugin.uids import derive
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from collections.abc import Iterator
 
 #: Rescale Intercept of twelve-bit CT, HU.
@@ -46,7 +46,7 @@ def ct_images(
     `affine` maps (slice, row, column, 1) to mm in LPS patient coordinates.
     """
     shift, down, right = affine[:3, :3].T
-    down_mm, right_mm = np.linalg.norm(down), np.linalg.norm(right)
+    down_mm, right_mm = float(np.linalg.norm(down)), float(np.linalg.norm(right))
     normal = np.cross(right / right_mm, down / down_mm)
     for index, image in enumerate(hu):
         dataset = _instance(identity, index)

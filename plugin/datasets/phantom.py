@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from plugin.datasets.ct_image import Identity, ct_images
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
@@ -70,6 +73,7 @@ LESIONS = (
     Lesion((-82.0, 12.0, 20.0), (8.0, 8.0, 8.0)),
     Lesion((88.0, -30.0, -18.0), (12.0, 12.0, 12.0)),
     Lesion((-70.0, -35.0, -30.0), (24.0, 15.0, 15.0)),
+    Lesion((85.0, 30.0, -30.0), (6.0, 6.0, 6.0)),
     Lesion((72.0, 68.5, 10.0), (22.0, 22.0, 22.0)),
 )
 
@@ -132,14 +136,14 @@ def _points(matrix: NDArray[np.float64], shape: tuple[int, int, int], k: int) ->
     """Where the pixels of slice k lie, mm in LPS, [3, row, column]."""
     rows, columns = np.mgrid[: shape[1], : shape[2]]
     indices = np.stack([np.full_like(rows, k), rows, columns, np.ones_like(rows)])
-    return np.einsum("ij,jrc->irc", matrix[:3], indices).astype(np.float32)
+    return np.asarray(np.einsum("ij,jrc->irc", matrix[:3], indices), np.float32)
 
 
 def _background(at: Array) -> Array:
     """Body wall, ribs, spine, heart, great airway and lungs at points [3, row, column], HU."""
     x, y, z = at
     body = _norm(at, (0, 0, 0), BODY)
-    hu = np.full_like(x, AIR)
+    hu: Array = np.full_like(x, AIR)
     hu[body < 1] = FAT
     hu[body < 0.94] = MUSCLE
     ribs = (body > 0.86) & (body < 0.92) & ((z + 0.35 * y) % 24 < 8) & (np.abs(x) > 25)
@@ -166,9 +170,10 @@ def _vessels(
     """Start, end and first radius of straight vessels, mm, that stay clear of lesions."""
     vessels = []
     for side in [-1.0, 1.0] * VESSELS:
-        hilum = np.array([side * 26.0, 5.0, 0.0])
-        direction = random.normal(size=3) * (0.6, 1.0, 1.0) + (side, 0.0, 0.0)
-        end = hilum + direction / np.linalg.norm(direction) * random.uniform(50, 90)
+        # Spread over the mediastinum: vessels that meet in the lung would look like a mass.
+        hilum = np.array([side * 8.0, *random.uniform((-25, -40), (25, 40))])
+        direction = random.normal(size=3) * (0.3, 0.6, 0.6) + (side, 0.0, 0.0)
+        end = hilum + direction / np.linalg.norm(direction) * random.uniform(60, 100)
         if all(_clear(hilum, end, lesion) for lesion in lesions):
             vessels.append((hilum, end, random.uniform(2.0, 3.5)))
     return vessels

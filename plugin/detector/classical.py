@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from plugin.bookmark import LesionType
@@ -17,6 +16,7 @@ from plugin.detector.likeness import features, likeness
 from plugin.detector.lungs import closed, lungs
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from collections.abc import Iterator
 
     from plugin.detector.candidates import Candidate
@@ -54,8 +54,8 @@ def _detections(
     hu = sample(volume, fine)
     inside = resample(coarse_inside, coarse, fine)
     solid = solid_in(hu, inside)
-    for candidate in candidates(solid, FINE_MM):
-        score = likeness(features(candidate, hu, solid, inside, FINE_MM))
+    for candidate in candidates(solid, FINE_MM, volume.spacing[0]):
+        score = likeness(features(candidate, solid, inside, FINE_MM))
         if score >= LOWEST_SCORE:
             yield from _in_slices(candidate, volume, fine, score)
 

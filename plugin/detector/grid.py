@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float64]
 
-#: What lies outside the volume, HU.
-OUTSIDE_HU = -1024.0
+#: What lies outside of a volume that leans, HU: not air, or a lung that is cut would run out.
+OUTSIDE_HU = 0.0
+#: Voxels by which slices may lean across the whole volume and still count as upright.
+LARGEST_SKEW = 0.25
 
 
 @dataclass(frozen=True)
@@ -61,25 +63,42 @@ def sample(volume: Volume, grid: Grid) -> NDArray[np.float32]:
     matrix = np.linalg.inv(onto)  # grid -> volume
     offset = -matrix @ shift
     order = np.abs(matrix).argmax(axis=0)  # the volume's axis nearest to each of z, y, x
-    if len(set(order.tolist())) < 3:
-        order = np.arange(3)
-    hu, matrix, offset = volume.hu.transpose(order), matrix[order], offset[order]
-    skew = np.abs(matrix - np.diag(np.diag(matrix))) @ np.array(grid.shape)
-    # A matrix without skew lets scipy interpolate axis by axis, which is much faster.
-    mapping = np.diag(matrix).copy() if skew.max() < 0.25 else matrix
+    hu, aligned, start = volume.hu.transpose(order), matrix[order], offset[order]
+    skew = np.abs(aligned - np.diag(np.diag(aligned))) @ np.array(grid.shape)
+    if len(set(order.tolist())) == 3 and skew.max() < LARGEST_SKEW:
+        return _along_axes(hu, np.diag(aligned), start, grid.shape)
     return np.asarray(
         ndimage.affine_transform(
-            hu, mapping, offset, grid.shape, order=1, mode="constant", cval=OUTSIDE_HU
+            volume.hu, matrix, offset, grid.shape, order=1, mode="constant", cval=OUTSIDE_HU
         )
     )
 
 
 def resample(mask: NDArray[np.bool_], grid: Grid, other: Grid) -> NDArray[np.bool_]:
     """A mask [z, y, x] on one grid -> the same on another."""
-    offset = (np.array(other.origin) - np.array(grid.origin)) / grid.size
+    start = (np.array(other.origin) - np.array(grid.origin)) / grid.size
     scale = np.full(3, other.size / grid.size)
-    share = ndimage.affine_transform(mask.astype(np.float32), scale, offset, other.shape, order=1)
-    return np.asarray(share > 0.5)
+    return _along_axes(mask.astype(np.float32), scale, start, other.shape) > 0.5
+
+
+def _along_axes(
+    array: NDArray[np.float32], scale: Vector, start: Vector, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Interpolate at start + scale * index, one axis after the other, the last one first.
+
+    Much faster than an affine transform. Positions outside take the value at the border.
+    """
+    for axis in (2, 1, 0):
+        last = array.shape[axis] - 1
+        at = np.clip(start[axis] + scale[axis] * np.arange(shape[axis]), 0, last)
+        lower = np.minimum(at.astype(int), max(last - 1, 0))
+        weight = (at - lower).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+        low = array.take(lower, axis)
+        high = array.take(np.minimum(lower + 1, last), axis)
+        high -= low
+        high *= weight
+        array = np.add(low, high, out=low)
+    return array
 
 
 def to_grid(volume: Volume, grid: Grid) -> tuple[Vector, Vector]:

@@ -7,10 +7,10 @@ from math import exp, log, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from plugin.detector.candidates import Candidate, Mask
 
 #: The surroundings of a candidate begin and end this far from it, mm.
@@ -25,21 +25,15 @@ class Features:
     compactness: float
     #: Shortest principal axis as a share of the longest: 1 for a ball.
     flatness: float
-    #: Longest principal axis in units of the middle one: 1 for a ball or a disc.
-    elongation: float
     #: Share of the surroundings that lies outside the lung.
     wall: float
     #: Share of the surroundings that is solid lung: vessels that go on.
     attached: float
     #: Radius of the largest ball inside, mm.
     radius: float
-    #: Mean attenuation, HU.
-    mean_hu: float
 
 
-def features(
-    candidate: Candidate, hu: NDArray[np.float32], solid: Mask, inside: Mask, size: float
-) -> Features:
+def features(candidate: Candidate, solid: Mask, inside: Mask, size: float) -> Features:
     """Describe a candidate on cubes of `size` mm, `inside` being the closed lungs."""
     points = np.argwhere(candidate.mask) * size
     volume = len(points) * size**3
@@ -49,11 +43,9 @@ def features(
     return Features(
         compactness=4 / 3 * pi * candidate.radius**3 / volume,
         flatness=float(axes[0] / axes[2]),
-        elongation=float(axes[2] / axes[1]),
         wall=float((~inside[place])[shell].mean()),
         attached=float(solid[place][shell].mean()),
         radius=candidate.radius,
-        mean_hu=float(hu[candidate.place][candidate.mask].mean()),
     )
 
 
@@ -63,13 +55,13 @@ def likeness(found: Features) -> float:
     Logistic regression, fitted to the candidates of LIDC-IDRI nodules and whole chests.
     """
     evidence = (
-        2.9
-        + 0.54 * log(found.compactness)
-        + 4.28 * log(found.flatness)
-        - 0.28 * log(found.elongation)
-        + 0.52 * found.wall
-        - 23.98 * found.attached
-        + 3.52 * log(found.radius)
+        2.24
+        + 0.63 * log(found.compactness)
+        + 4.43 * log(found.flatness)
+        + 6.57 * found.wall
+        - 22.78 * found.attached
+        + 3.58 * log(found.radius)
+        - 7.93 * found.wall * log(found.radius)
     )
     return 1 / (1 + exp(-evidence))
 

@@ -58,8 +58,8 @@ def _closed(lung: Mask, size: float) -> Mask:
     padded = np.pad(lung, ((margin, margin), (0, 0), (0, 0)), mode="edge")
     padded = np.pad(padded, ((0, 0), (margin, margin), (margin, margin)))
     result = padded.copy()
-    for side in _sides(padded, size):
-        result |= _closing(side, BALL_MM / size)
+    for place, side in _sides(padded, size):
+        result[place] |= _closing(side, BALL_MM / size)
     inner = result[margin:-margin, margin:-margin, margin:-margin]
     return np.asarray(ndimage.binary_fill_holes(inner))
 
@@ -70,8 +70,11 @@ def _closing(mask: Mask, radius: float) -> Mask:
     return np.asarray(ndimage.distance_transform_edt(swollen) > radius)
 
 
-def _sides(lung: Mask, size: float) -> Iterator[Mask]:
-    """Left and right lung, or what cannot be parted, without the windpipe between them."""
+def _sides(lung: Mask, size: float) -> Iterator[tuple[tuple[slice, ...], Mask]]:
+    """Left and right lung, or what cannot be parted, without the windpipe between them.
+
+    Each comes with its place in `lung`, wide enough for the ball.
+    """
     depth = ndimage.distance_transform_edt(lung) * size
     for cut in DEPTHS_MM:
         seeds, _ = ndimage.label(depth > cut)
@@ -79,9 +82,18 @@ def _sides(lung: Mask, size: float) -> Iterator[Mask]:
         largest = np.flatnonzero(volumes > SMALLER_LUNG * volumes.max(initial=0)) + 1
         if len(largest) > 1:
             break
+    found = ndimage.find_objects(seeds)
     for label in largest:
-        from_seed = ndimage.distance_transform_edt(seeds != label) * size
-        yield np.asarray(lung & (from_seed <= cut + size))
+        place = _widened(found[label - 1], int((BALL_MM + cut) / size) + 2, lung.shape)
+        from_seed = ndimage.distance_transform_edt(seeds[place] != label) * size
+        yield place, np.asarray(lung[place] & (from_seed <= cut + size))
+
+
+def _widened(place: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(
+        slice(max(s.start - margin, 0), min(s.stop + margin, n))
+        for s, n in zip(place, shape, strict=True)
+    )
 
 
 def _outside(air: Mask) -> Mask:

@@ -45,7 +45,7 @@ def measurement_report(
     """
     root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
     root.ContentSequence = ContentSequence(
-        [*_context(model), *image_library(volume), *_measurements(volume, bookmarks, model)]
+        [*_context(model), *image_library(volume), _measurements(volume, bookmarks, model)]
     )
     root.ContentSequence.append(_evaluations(bookmarks))
     return ContentSequence([root], is_root=True)
@@ -71,16 +71,17 @@ def _context(model: Model) -> list[ContentItem]:
 
 def _measurements(
     volume: Volume, bookmarks: Sequence[Bookmark], model: Model
-) -> list[ContainerContentItem]:
-    """The Imaging Measurements container, absent when there is nothing to measure."""
-    if not bookmarks:
-        return []
+) -> ContainerContentItem:
+    """The Imaging Measurements container, one group a bookmark.
+
+    It is there even when it is empty: viewers look into it without asking.
+    """
     groups = [
         item
         for number, bookmark in enumerate(bookmarks, start=1)
         for item in measurement_group(number, bookmark, volume, _algorithm(model))
     ]
-    return [_container(codes.IMAGING_MEASUREMENTS, groups)]
+    return _container(codes.IMAGING_MEASUREMENTS, groups)
 
 
 def _algorithm(model: Model) -> AlgorithmIdentification:
@@ -113,5 +114,6 @@ def _text(name: Code, value: str) -> TextContentItem:
 
 def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
     container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
-    container.ContentSequence = ContentSequence(items)
+    if items:  # type 1C: absent or not empty
+        container.ContentSequence = ContentSequence(items)
     return container

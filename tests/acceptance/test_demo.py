@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from pydicom import dcmread
 from deploy import demo, local_pacs
 from deploy.demo import Order, run
 from deploy.local_pacs import find_orthanc
-from deploy.processes import listens, wait_until
+from deploy.processes import listens
 from plugin.datasets import phantom
 from plugin.report.text import NO_LESION
 from tests.conftest import missing
@@ -21,9 +20,6 @@ from tests.instances import write_series
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-#: A chest without lesions, coarse and therefore quick.
-NORMAL = phantom.Spec(lesions=(), shape=(36, 128, 128), spacing=(5.0, 2.75, 2.75))
 
 
 @pytest.fixture
@@ -51,21 +47,17 @@ def test_the_phantom_goes_through_orthanc_and_back(
 def test_a_folder_stands_in_and_keep_leaves_it_running(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    phantom.make(tmp_path / "series", NORMAL)
-    run(Order(series=tmp_path / "series", keep=True, folder=tmp_path / "demo"))
+    write_series(tmp_path / "series", 5)
+    left = run(Order(series=tmp_path / "series", keep=True, folder=tmp_path / "demo"))
     said = capsys.readouterr().out
-    pids = [int(pid) for pid in re.findall(r"kill (\d+) (\d+)", said)[0]]
-    ports = [int(port) for port in re.findall(r"at 127\.0\.0\.1:(\d+): \d+ objects", said)]
     try:
         assert "stands in" in said
         assert NO_LESION in said
-        assert [listens(port) for port in ports] == [True, True]
+        assert [process.is_running for process in left] == [True, True]
+        assert f"kill {left[0].pid} {left[1].pid}" in said
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        for pid in pids:
-            os.waitpid(pid, 0)
-    wait_until(lambda: not any(map(listens, ports)), "the end of both", limit_s=5)
+        for process in left:
+            process.stop()
 
 
 @pytest.mark.usefixtures("without_orthanc")

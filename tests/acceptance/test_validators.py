@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from plugin.bookmark import Bookmark
     from plugin.volume import Volume
 
+UPRIGHT = Geometry()
+#: Attributes that a real study has.
 COMPLETE = {"StudyID": "1", "StudyDate": "20260101", "StudyTime": "010203", "PatientSex": "O"}
 
 
@@ -43,7 +47,7 @@ class Case:
 
 
 def synthetic(
-    geometry: Geometry = Geometry(), lesions: int = 2
+    geometry: Geometry = UPRIGHT, lesions: int = 2
 ) -> Callable[[], tuple[Volume, list[Bookmark]]]:
     def make() -> tuple[Volume, list[Bookmark]]:
         source = volume(geometry, **COMPLETE)
@@ -70,13 +74,17 @@ SERIES = {
     "without lesions": synthetic(lesions=0),
     "tilted gantry": synthetic(Geometry(shear=0.8)),
     "sagittal": synthetic(
-        Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(2, 0.5, 0.9))
+        Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(2, 0.6, 0.6))
     ),
     "multi-frame": multi_frame,
     "LIDC-IDRI-0001": real("LIDC-IDRI-0001"),
     "Lung_Dx-A0001-3": real("Lung_Dx-A0001-3"),
     "STS_003": real("STS_003"),
 }
+
+
+#: Those that differ in their tree; a run of PixelMed takes ten seconds.
+TREES = ["axial", "without lesions", "multi-frame", "LIDC-IDRI-0001"]
 
 
 @pytest.fixture(params=SERIES)
@@ -108,6 +116,7 @@ def test_dcmtk_reads_the_report(case: Case) -> None:
     assert dsrdump(case.path) == []
 
 
+@pytest.mark.parametrize("case", TREES, indirect=True)
 def test_pixelmed_finds_a_valid_measurement_report(case: Case) -> None:
     assert pixelmed(case.path) == []
 
@@ -122,21 +131,17 @@ def test_a_viewer_draws_both_diameters_of_every_lesion(case: Case, tmp_path: Pat
         assert drawn["unit"] == "mm"
         lengths = mark.long_axis_mm, mark.short_axis_mm
         assert (drawn["length"], drawn["width"]) == pytest.approx(lengths, abs=0.01)
-        assert np.linalg.norm(np.array(drawn["points"]) - in_patient(mark, case.source)) < 0.01
+        assert np.abs(drawn["points"] - in_patient(mark, case.source)).max() < 0.01
 
 
-def in_patient(mark: Bookmark, source: Volume) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The ends of the long and the short axis in LPS mm, [4, 3], as a viewer has them.
-
-    Cornerstone3D takes SCOORD for coordinates of pixel centres, which draws them half a
-    pixel further along rows and columns than DICOM has them.
-    """
+def in_patient(mark: Bookmark, source: Volume) -> NDArray[np.float64]:
+    """The ends of the long and the short axis in LPS mm, [4, 3], as a viewer has them."""
     ends = [
-        (mark.slice_index, row + 0.5, column + 0.5, 1.0)
+        (mark.slice_index, row, column)
         for axis in (mark.long_axis, mark.short_axis)
         for column, row in axis
     ]
-    return np.array([(source.affine @ end)[:3] for end in ends])
+    return source.to_patient(np.array(ends))
 
 
 @pytest.mark.parametrize("sop_class", [ComprehensiveSRStorage, EnhancedSRStorage])
@@ -153,5 +158,5 @@ def test_a_revised_report_is_valid(tmp_path: Path) -> None:
     part = type(whole)(whole.hu[:4], whole.affine, whole.slices[:4], whole.headers[:4])
     earlier = written(tmp_path, part, [])
     revised = written(tmp_path, whole, [bookmark(whole)], earlier=earlier.path)
-    complaints = [check(revised.path) for check in (dciodvfy, dsrdump, pixelmed)]
-    assert complaints == [[], [], []]
+    complaints = [check(revised.path) for check in (dciodvfy, dsrdump)]
+    assert complaints == [[], []]

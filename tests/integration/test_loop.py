@@ -7,12 +7,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE
 
 from dicom_node.delivery import Outcome
 from dicom_node.spool import Shelf
+from dicom_node.statuses import SUCCESS
 from tests.instances import WrittenSeries, instance, spool_of, write_series
-from tests.node import Node, eventually
+from tests.node import SENDER, Node, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +48,21 @@ def test_random_order_over_several_associations(
     node.wait_for(series, "delivered")
     [report] = reports(orthanc, series.study_uid)
     assert report.StudyDescription == "9 instances"
+
+
+def test_an_aborted_association_ends_the_arrival_too(
+    node: Node, orthanc: OrthancPacs, tmp_path: Path
+) -> None:
+    series = write_series(tmp_path / "ct", 5)
+    entity = AE(SENDER)
+    entity.add_requested_context(CTImageStorage)
+    association = entity.associate(node.peer.host, node.port, ae_title="LESIONMARK")
+    for path in series.paths:
+        assert association.send_c_store(dcmread(path)).Status == SUCCESS
+    association.abort()
+    node.wait_for(series, "delivered")
+    [report] = reports(orthanc, series.study_uid)
+    assert report.StudyDescription == "5 instances"
 
 
 def test_interleaved_series_become_one_report_each(
@@ -152,6 +169,7 @@ def test_other_instances_are_set_aside(node: Node, tmp_path: Path) -> None:
     [held] = spool_of(node.folder).held("1.2.3", Shelf.ASIDE)
     assert held.sop_instance_uid == other.SOPInstanceUID
     assert node.states(series) == []
+    assert "1 series set aside in" in node.call("status").stdout
 
 
 def test_retention_deletes_pixels_only_after_delivery(

@@ -100,7 +100,7 @@ def test_without_lesions_the_report_says_so() -> None:
     narrative = tree.one(evaluations, codes.NARRATIVE_SUMMARY, "report").TextValue
     assert outcome.CodeMeaning == "All algorithms succeeded; without findings"
     assert narrative.startswith("No lesion above the threshold of the detector.")
-    assert not tree.find(document, codes.IMAGING_MEASUREMENTS)
+    assert "ContentSequence" not in tree.one(document, codes.IMAGING_MEASUREMENTS, "report")
 
 
 def test_the_report_is_complete_preliminary_unverified_and_for_research() -> None:

@@ -1,0 +1,50 @@
+"""Which open association has brought instances of which series."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+    from dicom_node.spool import Shelf
+
+#: A series on one shelf of the spool.
+Place = tuple["Shelf", str]
+
+
+class Arrivals:
+    """Knows open associations only; safe to use from all their threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: dict[Association, set[Place]] = {}
+        self._ended: WeakSet[Association] = WeakSet()
+
+    def is_new(self, association: Association, place: Place) -> bool:
+        """Whether this association has not brought that series before.
+
+        An association can end while its last instance is still being written; what comes
+        after the end is new every time, because nobody will be told of an end again.
+        """
+        with self._lock:
+            return association in self._ended or place not in self._open.get(association, ())
+
+    def add(self, association: Association, place: Place) -> None:
+        """The association has brought an instance of that series."""
+        with self._lock:
+            if association not in self._ended:
+                self._open.setdefault(association, set()).add(place)
+
+    def end(self, association: Association) -> list[Place]:
+        """The association is over; what it has brought."""
+        with self._lock:
+            self._ended.add(association)
+            return sorted(self._open.pop(association, ()))
+
+    def is_arriving(self, place: Place) -> bool:
+        """Whether an association that has brought that series is open."""
+        with self._lock:
+            return any(place in places for places in self._open.values())

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from dicom_node.revisions import Revisions
+from plugin import Analysis, Bookmark
+from plugin.bookmark import LesionType
+from tests.fake_plugin import FakePlugin
+from tests.instances import write_series
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOOKMARK = Bookmark(
+    series_instance_uid="1.2",
+    sop_instance_uid="1.2.1",
+    frame_number=None,
+    slice_index=7,
+    long_axis=((1.0, 2.0), (4.0, 6.0)),
+    short_axis=((1.5, 5.0), (3.5, 3.0)),
+    long_axis_mm=5.0,
+    short_axis_mm=2.8,
+    box=(1.0, 2.0, 4.0, 6.0),
+    slice_range=(5, 9),
+    lesion_type=LesionType.SOFT_TISSUE,
+    score=0.75,
+    tracking_uid="2.25.1",
+    mean_hu=31.5,
+    volume_mm3=64.0,
+)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Dataset:
+    from plugin import Series
+
+    series = write_series(tmp_path / "ct", 3)
+    plugin = FakePlugin(tmp_path / "gate")
+    analysis = plugin.analyse(Series(series.series_uid, series.paths), None, datetime.now(UTC))
+    return analysis.objects[0]
+
+
+def test_the_same_set_is_the_same_revision(tmp_path: Path) -> None:
+    revisions = Revisions(tmp_path)
+    first = revisions.freeze("1.2", ["1.2.2", "1.2.1"])
+    assert revisions.freeze("1.2", ["1.2.1", "1.2.2"]) == first
+    second = revisions.freeze("1.2", ["1.2.1", "1.2.2", "1.2.3"])
+    assert (first.number, second.number) == (1, 2)
+    assert first.digest != second.digest
+    assert revisions.of("1.2") == [first, second]
+    assert revisions.get("1.2", second.digest) == second
+
+
+def test_what_is_saved_can_be_sent_and_read_back(tmp_path: Path, report: Dataset) -> None:
+    revisions = Revisions(tmp_path)
+    revision = revisions.freeze("1.2", ["1.2.1"])
+    revisions.save(revision, Analysis((BOOKMARK,), (report,)))
+    [path] = revisions.objects("1.2", revision.digest)
+    assert dcmread(path).SOPInstanceUID == report.SOPInstanceUID
+    assert revisions.bookmarks(revision) == (BOOKMARK,)
+
+
+def test_earlier_is_the_last_revision_that_was_reported(tmp_path: Path, report: Dataset) -> None:
+    revisions = Revisions(tmp_path)
+    first, second, third = (revisions.freeze("1.2", map(str, range(n))) for n in (1, 2, 3))
+    assert revisions.earlier(third) is None
+    revisions.save(first, Analysis((BOOKMARK,), (report,)))
+    earlier = revisions.earlier(third)
+    assert earlier is not None
+    assert earlier.report == revisions.objects("1.2", first.digest)[0]
+    assert earlier.bookmarks == (BOOKMARK,)
+    assert revisions.earlier(first) is None
+    revisions.save(second, Analysis((), (report,)))
+    assert revisions.earlier(third) != earlier

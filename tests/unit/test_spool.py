@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dicom_node.errors import MismatchedInstance, OutOfSpace
+from dicom_node.spool import Shelf, Spool, write_durably
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+def test_what_is_added_is_held(spool: Spool) -> None:
+    assert spool.add(Shelf.SERIES, "1.2", "1.2.9", b"nine")
+    assert spool.add(Shelf.SERIES, "1.2", "1.2.1", b"one")
+    assert [held.sop_instance_uid for held in spool.held("1.2")] == ["1.2.1", "1.2.9"]
+    assert spool.held("1.2")[1].path.read_bytes() == b"nine"
+    assert spool.count(Shelf.SERIES) == 1
+
+
+def test_a_second_copy_changes_nothing(spool: Spool) -> None:
+    spool.add(Shelf.SERIES, "1.2", "1.2.1", b"first")
+    assert not spool.add(Shelf.SERIES, "1.2", "1.2.1", b"second")
+    assert spool.held("1.2")[0].path.read_bytes() == b"first"
+
+
+def test_shelves_are_apart(spool: Spool) -> None:
+    spool.add(Shelf.ASIDE, "1.2", "1.2.1", b"localizer")
+    assert spool.held("1.2") == []
+    assert len(spool.held("1.2", Shelf.ASIDE)) == 1
+
+
+@pytest.mark.parametrize("uid", ["", "..", "../1", "1/2", ".1", "1.2\0", "1" * 65, "a", "1.2\n"])
+def test_a_uid_is_checked_before_it_becomes_a_path(spool: Spool, tmp_path: Path, uid: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(MismatchedInstance):
+        spool.add(Shelf.SERIES, uid, "1.2.1", b"")
+    with pytest.raises(MismatchedInstance):
+        spool.add(Shelf.SERIES, "1.2", uid, b"")
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.is_file()] == [
+        path for path in before if path.is_file()
+    ]
+
+
+def test_under_the_reserve_nothing_is_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, reserve_bytes=2**62)
+    with pytest.raises(OutOfSpace, match="MiB free"):
+        spool.add(Shelf.SERIES, "1.2", "1.2.1", b"")
+    with pytest.raises(OutOfSpace):
+        spool.quarantine("now", b"")
+    assert spool.held("1.2") == []
+
+
+def test_a_file_is_synced_before_it_has_its_name_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        happened.append(Path(f"/proc/self/fd/{descriptor}").readlink().suffix or "folder")
+        sync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        happened.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    write_durably(tmp_path / "it.dcm", b"bytes")
+    assert happened == [".part", "rename", "folder"]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_durably(tmp_path / "it.dcm", b"bytes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_written_files_of_a_killed_process_are_swept(tmp_path: Path, spool: Spool) -> None:
+    spool.add(Shelf.SERIES, "1.2", "1.2.1", b"whole")
+    (tmp_path / "series" / "1.2" / "tmpabc.part").write_bytes(b"ha")
+    spool.sweep_parts()
+    assert [path.name for path in (tmp_path / "series" / "1.2").iterdir()] == ["1.2.1.dcm"]
+
+
+def test_what_is_removed_is_gone(spool: Spool) -> None:
+    spool.add(Shelf.SERIES, "1.2", "1.2.1", b"")
+    spool.remove("1.2")
+    assert spool.held("1.2") == []
+    assert spool.count(Shelf.SERIES) == 0
