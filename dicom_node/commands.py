@@ -15,7 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 import plugin
@@ -71,7 +71,7 @@ def analyse(arguments: Namespace) -> int:
     contents = folder.scan(arguments.folder)
     analyser = plugin.load(_plugin_settings(arguments.config))
     results: list[tuple[Series, Analysis]] = []
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+    with _progress() as progress:
         for series in progress.track(contents.series, description="analysing"):
             analysis = _analyse_one(analyser, series)
             if analysis is not None:
@@ -88,7 +88,7 @@ def send(arguments: Namespace) -> int:
     for path in contents.others:
         err.print(f"{path}: not a DICOM instance, left out", soft_wrap=True)
     peer = _Peer(arguments.host, arguments.port, arguments.called)
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+    with _progress() as progress:
         bar = progress.add_task("sending", total=len(contents.instances))
         sent = delivery.send(
             contents.instances,
@@ -135,6 +135,12 @@ def retry(arguments: Namespace) -> int:
     for line in lines or ["nothing has failed, nothing waits"]:
         out.print(line, soft_wrap=True)
     return OK
+
+
+def _progress() -> Progress:
+    """Shows that work goes on, where a person watches."""
+    columns = (SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _plugin_settings(path: Path) -> dict[str, Any]:

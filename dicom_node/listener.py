@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import AllTransferSyntaxes
+from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from dicom_node.arrivals import Arrivals
@@ -38,6 +38,17 @@ if TYPE_CHECKING:
     from dicom_node.spool import Spool
 
 log = logging.getLogger(__name__)
+
+#: PS3.5 10 without those that leave the pixels elsewhere (JPIP) or are no files (SMPTE 2110).
+#: Explicit VR comes first: of several in one context pynetdicom accepts the first of ours.
+TRANSFER_SYNTAXES = [
+    ExplicitVRLittleEndian,
+    *(
+        syntax
+        for syntax in AllTransferSyntaxes
+        if syntax != ExplicitVRLittleEndian and not syntax.name.startswith(("JPIP", "SMPTE"))
+    ),
+]
 
 #: What pydicom raises on bytes that are no data set.
 _FAULTS = (
@@ -173,7 +184,7 @@ class Listener:
         entity.require_calling_aet = list(settings.calling_ae_titles)
         entity.add_supported_context(VERIFICATION)
         for sop_class in self._supported_classes():
-            entity.add_supported_context(sop_class, AllTransferSyntaxes)
+            entity.add_supported_context(sop_class, TRANSFER_SYNTAXES)
         return entity
 
     def _supported_classes(self) -> set[str]:

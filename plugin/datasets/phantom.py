@@ -30,12 +30,13 @@ NOISE = 18.0
 BODY, LUNGS = (160.0, 112.0, 1e6), (58.0, 80.0, 78.0)
 #: Distance of the middle of each lung from the middle of the chest, mm.
 LUNG_X = 72.0
-#: Vessels that leave each hilum.
-VESSELS = 14
+#: Vessels tried on each side; those that come too near to others are left out.
+VESSELS = 30
 #: Radius at the end of a vessel, and distance of the spheres it is drawn with, mm.
 TIP_MM, BEAD_MM = 0.8, 1.2
-#: Vessels keep this far from the surface of a lesion, mm.
-CLEARANCE_MM = 5.0
+#: Vessels keep this far from the surface of a lesion and, in the lung, from each other, mm: where
+#: two cross they look like a nodule.
+CLEARANCE_MM = 6.0
 #: Width of an edge, mm.
 EDGE_MM = 1.4
 
@@ -168,15 +169,26 @@ def _vessels(
     random: np.random.Generator, lesions: tuple[Lesion, ...]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
     """Start, end and first radius of straight vessels, mm, that stay clear of lesions."""
-    vessels = []
+    vessels: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
     for side in [-1.0, 1.0] * VESSELS:
-        # Spread over the mediastinum: vessels that meet in the lung would look like a mass.
-        hilum = np.array([side * 8.0, *random.uniform((-25, -40), (25, 40))])
+        start = np.array([side * 8.0, *random.uniform((-25, -40), (25, 40))])
         direction = random.normal(size=3) * (0.3, 0.6, 0.6) + (side, 0.0, 0.0)
-        end = hilum + direction / np.linalg.norm(direction) * random.uniform(60, 100)
-        if all(_clear(hilum, end, lesion) for lesion in lesions):
-            vessels.append((hilum, end, random.uniform(2.0, 3.5)))
+        end = start + direction / np.linalg.norm(direction) * random.uniform(60, 100)
+        apart = all(_apart(start, end, *other) for *other, _ in vessels)
+        if apart and all(_clear(start, end, lesion) for lesion in lesions):
+            vessels.append((start, end, random.uniform(1.5, 2.8)))
     return vessels
+
+
+def _apart(*ends: NDArray[np.float64]) -> bool:
+    """Whether two straight vessels, given by their ends, keep apart once in the lung."""
+    start, end, other_start, other_end = ends
+    fractions = np.linspace(0.1, 1, 40)[:, None]
+    one, other = (
+        start + fractions * (end - start),
+        other_start + fractions * (other_end - other_start),
+    )
+    return bool(np.linalg.norm(one[:, None] - other[None], axis=2).min() > CLEARANCE_MM)
 
 
 def _clear(start: NDArray[np.float64], end: NDArray[np.float64], lesion: Lesion) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from plugin import Series
+from plugin.analysis import build
+from plugin.datasets.phantom import Orientation, Spec
+from plugin.datasets.phantom import make as draw_phantom
 from plugin.report import encode
+from plugin.volume import read as read_volume
 from tests.acceptance.validators import dciodvfy, dsrdump, hydrated, pixelmed
 from tests.report_cases import (
     MODEL,
@@ -25,7 +32,6 @@ from tests.report_cases import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -64,6 +70,19 @@ def real(name: str) -> Callable[[], tuple[Volume, list[Bookmark]]]:
     return make
 
 
+def phantom(**spec: Any) -> Callable[[], tuple[Volume, list[Bookmark]]]:
+    """What the plugin itself finds in a chest that is drawn for it."""
+
+    def make() -> tuple[Volume, list[Bookmark]]:
+        with TemporaryDirectory() as name:
+            draw_phantom(Path(name), Spec(**spec))
+            analysis = build({}).analyse(Series("", tuple(Path(name).iterdir())), None, NOW)
+            assert bool(analysis.bookmarks) == bool(spec.get("lesions", True))
+            return read_volume(Path(name).iterdir()), list(analysis.bookmarks)
+
+    return make
+
+
 def multi_frame() -> tuple[Volume, list[Bookmark]]:
     source = enhanced()
     return source, [bookmark(source)]
@@ -77,6 +96,10 @@ SERIES = {
         Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(2, 0.6, 0.6))
     ),
     "multi-frame": multi_frame,
+    "phantom": phantom(),
+    "phantom, normal": phantom(lesions=()),
+    "phantom, tilted gantry": phantom(tilt=15.0),
+    "phantom, sagittal": phantom(orientation=Orientation.SAGITTAL),
     "LIDC-IDRI-0001": real("LIDC-IDRI-0001"),
     "Lung_Dx-A0001-3": real("Lung_Dx-A0001-3"),
     "STS_003": real("STS_003"),
@@ -87,10 +110,10 @@ SERIES = {
 TREES = ["axial", "without lesions", "multi-frame", "LIDC-IDRI-0001"]
 
 
-@pytest.fixture(params=SERIES)
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+@pytest.fixture(scope="module", params=SERIES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     source, bookmarks = SERIES[request.param]()
-    return written(tmp_path, source, bookmarks)
+    return written(tmp_path_factory.mktemp("report"), source, bookmarks)
 
 
 def written(

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pydicom import dcmread
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, _config
+from pydicom import dcmread, uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
+    generate_uid,
+)
+from pynetdicom import AE, _config, build_context
 
 from dicom_node import delivery
 from dicom_node.spool import Shelf
@@ -77,9 +83,9 @@ def test_a_uid_never_becomes_a_path(node: Node, tmp_path: Path) -> None:
     ct = instance(generate_uid(), generate_uid(), 0)
     written(tmp_path, ct)
     path = tmp_path / "instance.dcm"
-    uid = str(ct.SeriesInstanceUID).encode()
-    evil = b"../../../../escape".ljust(len(uid), b"e")
-    path.write_bytes(path.read_bytes().replace(uid, evil))
+    series = str(ct.SeriesInstanceUID).encode()
+    evil = b"../../../../escape".ljust(len(series), b"e")
+    path.write_bytes(path.read_bytes().replace(series, evil))
     assert store(node, path) == StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
     assert not list(node.folder.parent.rglob("escape*"))
 
@@ -113,3 +119,23 @@ def test_the_log_holds_no_patient_data(node: Node, tmp_path: Path) -> None:
     assert series.series_uid in log
     assert "Secret" not in log
     assert "TEST-7" not in log
+
+
+def test_every_usual_transfer_syntax_is_taken_as_it_is(node: Node) -> None:
+    usual = {
+        uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
+        uid.DeflatedExplicitVRLittleEndian, uid.RLELossless, uid.JPEGLossless,
+        uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless, uid.JPEG2000Lossless,
+        uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K,
+    }  # fmt: skip
+    classes = (
+        CTImageStorage,
+        EnhancedCTImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+    )
+    entity = AE(SENDER)
+    entity.requested_contexts = [build_context(c, s) for c in classes for s in usual]
+    association = entity.associate(node.peer.host, node.port, ae_title="LESIONMARK")
+    accepted = [(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts]
+    association.release()
+    assert len(set(accepted)) == len(classes) * len(usual)

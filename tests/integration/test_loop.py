@@ -172,6 +172,18 @@ def test_other_instances_are_set_aside(node: Node, tmp_path: Path) -> None:
     assert "1 series set aside in" in node.call("status").stdout
 
 
+def test_other_instances_can_be_rejected_instead(tmp_path: Path) -> None:
+    other = instance("1.2.3", "1.2", 1)
+    other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    path = tmp_path / "sc.dcm"
+    other.save_as(path, enforce_file_format=True)
+    strict = {"other_instances": "reject"}
+    with Node(tmp_path / "node", [("pacs", "NOBODY", 1)], listener=strict) as node:
+        assert node.send([path]).outcome is not Outcome.KEPT
+        assert node.send(write_series(tmp_path / "ct", 3).paths).outcome is Outcome.KEPT
+    assert spool_of(node.folder).count(Shelf.ASIDE) == 0
+
+
 def test_retention_deletes_pixels_only_after_delivery(
     tmp_path: Path, scripted: ScriptedPacs
 ) -> None:

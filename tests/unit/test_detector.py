@@ -211,7 +211,7 @@ def test_a_lesion_is_cut_from_the_vessel_that_touches_it() -> None:
 def test_balls_are_more_like_lesions_than_vessels_are() -> None:
     z, y, x = np.indices((60, 60, 60))
     ball = (z - 30) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= 5**2
-    vessel = (z - 30) ** 2 + (y - 30) ** 2 <= 5**2
+    vessel = (z - 30) ** 2 + (y - 30) ** 2 <= 3**2
     inside = np.ones(ball.shape, bool)
 
     described = [
