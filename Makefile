@@ -5,7 +5,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-VIEWER := tests/acceptance/node_modules/.package-lock.json
 
 help:  ## what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,18 +13,12 @@ $(INSTALLED): pyproject.toml constraints.txt deploy/bootstrap.sh
 	@deploy/bootstrap.sh $(VENV)
 	@touch $@
 
-# What a viewer makes of a report is tested with the viewer's own code.
-$(VIEWER): tests/acceptance/package-lock.json
-	@timeout 300 npm ci --prefix $(dir $<) --ignore-scripts --no-audit --no-fund --loglevel=error >&2
-	@touch $@
-
 demo: $(INSTALLED)  ## the whole loop through a PACS; SERIES=FOLDER for your own, KEEP=1 leaves it running
 	@deploy/system-packages.sh demo || true
 	@SERIES='$(SERIES)' KEEP='$(KEEP)' $(BIN)/python -m deploy.demo
 
 test: $(INSTALLED)  ## all tests, with the real peers that can be installed
 	@deploy/system-packages.sh test || true
-	@$(MAKE) --no-print-directory $(VIEWER) || echo "The viewer's code could not be installed." >&2
 	@$(BIN)/python -m pytest $(PYTEST)
 
 check: $(INSTALLED)  ## style, types, spelling and import arrows
@@ -36,5 +29,5 @@ check: $(INSTALLED)  ## style, types, spelling and import arrows
 	@$(BIN)/lint-imports
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) demo-output build $(dir $(VIEWER)) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo-output build tests/acceptance/node_modules *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find dicom_node plugin deploy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable
 
-    from dicom_node.config import Settings
     from dicom_node.ledger import SeriesStatus
     from plugin import Analysis, Bookmark, Series
 
@@ -61,7 +60,7 @@ def serve(arguments: Namespace) -> NoReturn:
 
 def check_config(arguments: Namespace) -> int:
     """Say that the configuration is right, or what is wrong with it."""
-    config.load(arguments.config)
+    service.load_plugin(config.load(arguments.config))
     out.print(f"{arguments.config}: right", soft_wrap=True)
     return OK
 
@@ -69,7 +68,7 @@ def check_config(arguments: Namespace) -> int:
 def analyse(arguments: Namespace) -> int:
     """Analyse a folder without a network."""
     contents = folder.scan(arguments.folder)
-    analyser = plugin.load(_plugin_settings(arguments.config))
+    analyser = _plugin(arguments.config)
     results: list[tuple[Series, Analysis]] = []
     with _progress() as progress:
         for series in progress.track(contents.series, description="analysing"):
@@ -91,7 +90,7 @@ def send(arguments: Namespace) -> int:
     with _progress() as progress:
         bar = progress.add_task("sending", total=len(contents.instances))
         sent = delivery.send(
-            contents.instances,
+            [(path,) for path in contents.instances],
             peer,
             arguments.calling,
             timeout_s=arguments.timeout,
@@ -143,12 +142,11 @@ def _progress() -> Progress:
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
-def _plugin_settings(path: Path) -> dict[str, Any]:
-    """The [plugin] table, or the defaults where there is no configuration file."""
-    settings: Settings | None = config.load(path) if path.exists() else None
-    table = settings.plugin if settings else config.PluginTable()
-    keys: dict[str, Any] = table.model_dump()
-    return keys
+def _plugin(path: Path) -> plugin.Plugin:
+    """The plugin of the configuration, or the one for CT where there is no such file."""
+    if path.exists():
+        return service.load_plugin(config.load(path))
+    return plugin.load(config.PluginTable().model_dump() | {"objects": [plugin.Kind.REPORT]})
 
 
 def _analyse_one(analyser: plugin.Plugin, series: Series) -> Analysis | None:
@@ -173,7 +171,7 @@ def _write_results(arguments: Namespace, analyses: list[Analysis]) -> None:
     if arguments.report is not None:
         for number, analysis in enumerate(analyses, start=1):
             path = _numbered(arguments.report, number, len(analyses))
-            analysis.objects[0].save_as(path, enforce_file_format=True)
+            analysis.objects[0].dataset.save_as(path, enforce_file_format=True)
             err.print(f"report: {path}", soft_wrap=True)
 
 

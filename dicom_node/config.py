@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dicom_node.errors import ConfigError
+from plugin import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,18 @@ class Destination(_Table):
     host: str
     port: Port
     ae_title: AETitle
+    objects: Annotated[tuple[Kind, ...], Field(min_length=1)] = (Kind.REPORT,)
+
+    @field_validator("objects", mode="before")
+    @classmethod
+    def _kinds(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        names = [kind.value for kind in Kind]
+        for name in value:
+            if name not in names:
+                raise ValueError(f"{name!r} is none of {', '.join(names)}")
+        return tuple(Kind(name) for name in value)
 
 
 class Retention(_Table):

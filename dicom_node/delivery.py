@@ -15,7 +15,7 @@ from dicom_node.sop_classes import VERIFICATION
 from dicom_node.statuses import is_kept, is_permanent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pynetdicom.association import Association
@@ -27,6 +27,8 @@ _MOST_CONTEXTS = 128
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 #: SOP Class UID and Transfer Syntax UID of a presentation context to propose.
 _Context = tuple[str, str]
+#: One object in several forms, best first; the peer gets the first that it accepts.
+Alternatives = tuple["Path", ...]
 
 
 class Peer(Protocol):
@@ -70,23 +72,23 @@ class Sent:
 
 
 def send(
-    paths: Sequence[Path],
+    objects: Sequence[Alternatives],
     peer: Peer,
     calling_ae_title: str,
     *,
     timeout_s: float,
     on_sent: Callable[[Path], None] = lambda _: None,
 ) -> Sent:
-    """Send DICOM files to a peer, each as it is encoded, over as few associations as possible.
+    """Send objects to a peer, each as it is encoded, over as few associations as possible.
 
     Stops at the first object that the peer does not keep. Sending an object again that the
     peer holds already counts as kept.
     """
-    for batch in _batches(paths):
+    for batch in _batches(objects):
         sent = _send_batch(batch, peer, calling_ae_title, timeout_s, on_sent)
         if sent.outcome is not Outcome.KEPT:
             return sent
-    return Sent(Outcome.KEPT, f"{len(paths)} objects")
+    return Sent(Outcome.KEPT, f"{len(objects)} objects")
 
 
 def echo(peer: Peer, calling_ae_title: str, *, timeout_s: float) -> Sent:
@@ -103,17 +105,28 @@ def echo(peer: Peer, calling_ae_title: str, *, timeout_s: float) -> Sent:
 
 @dataclass(frozen=True)
 class _Object:
-    path: Path
-    #: Presentation contexts to propose for it: (SOP Class UID, Transfer Syntax UID).
-    contexts: frozenset[_Context]
+    #: The presentation contexts to propose for each of its forms, best first.
+    forms: Mapping[Path, frozenset[_Context]]
+
+    @property
+    def contexts(self) -> frozenset[_Context]:
+        """All contexts to propose."""
+        return frozenset().union(*self.forms.values())
+
+    def best(self, accepted: Iterable[_Context]) -> Path:
+        """The best form that fits an accepted context, or the best of all if none does."""
+        taken = set(accepted)
+        return next(
+            (path for path, fits in self.forms.items() if fits & taken), next(iter(self.forms))
+        )
 
 
-def _batches(paths: Sequence[Path]) -> list[list[_Object]]:
+def _batches(objects: Sequence[Alternatives]) -> list[list[_Object]]:
     """Split so that each batch needs no more contexts than one association may have."""
     batches: list[list[_Object]] = [[]]
     contexts: frozenset[_Context] = frozenset()
-    for path in paths:
-        item = _Object(path, _contexts(path))
+    for alternatives in objects:
+        item = _Object({path: _contexts(path) for path in alternatives})
         contexts |= item.contexts
         if len(contexts) > _MOST_CONTEXTS:
             batches.append([])
@@ -155,22 +168,26 @@ def _send_batch(
 def _send_over(
     association: Association, batch: list[_Object], on_sent: Callable[[Path], None]
 ) -> Sent:
+    accepted = [
+        (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts
+    ]
     for item in batch:
-        sent = _store(association, item)
+        path = item.best(accepted)
+        sent = _store(association, path)
         if sent.outcome is not Outcome.KEPT:
             return sent
-        on_sent(item.path)
+        on_sent(path)
     return Sent(Outcome.KEPT, "every object was acknowledged")
 
 
-def _store(association: Association, item: _Object) -> Sent:
+def _store(association: Association, path: Path) -> Sent:
     try:
-        response = association.send_c_store(item.path)
+        response = association.send_c_store(path)
     except ValueError as error:  # no accepted presentation context
         return Sent(Outcome.REFUSED, str(error))
     except RuntimeError as error:  # the association has ended
         return Sent(Outcome.TRY_AGAIN, str(error))
-    return _judge(response.get("Status"), item.path.name)
+    return _judge(response.get("Status"), path.name)
 
 
 def _judge(status: int | None, what: str) -> Sent:

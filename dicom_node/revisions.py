@@ -1,7 +1,7 @@
 """What was made of each state of a series, on disk, so that every retry sends the same bytes.
 
     <root>/<Series Instance UID>/<digest>/revision.json     which instances; written first
-    <root>/<Series Instance UID>/<digest>/<n>.dcm           objects to send, the report is 0
+    <root>/<Series Instance UID>/<digest>/<n>-<kind>.dcm    objects to send, in order
     <root>/<Series Instance UID>/<digest>/bookmarks.json    written last: the analysis is done
 
 A revision is one set of instances of one series. The same set is the same revision, however
@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dicom_node.spool import write_durably
-from plugin import Earlier, bookmark
+from plugin import Earlier, Kind, bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,15 +75,15 @@ class Revisions:
     def save(self, revision: Revision, analysis: Analysis) -> None:
         """Write what the plugin gave; overwrites what a killed analysis left."""
         folder = self._folder(revision)
-        for number, dataset in enumerate(analysis.objects):
-            write_durably(folder / f"{number}.dcm", _encoded(dataset))
+        for number, product in enumerate(analysis.objects):
+            name = f"{number:03}-{product.kind}.dcm"
+            write_durably(folder / name, _encoded(product.dataset))
         records = [bookmark.to_record(b) for b in analysis.bookmarks]
         write_durably(folder / "bookmarks.json", json.dumps(records, indent=1).encode())
 
-    def objects(self, series_uid: str, digest: str) -> list[Path]:
-        """The DICOM files to send, in order."""
-        folder = self._root / series_uid / digest
-        return sorted(folder.glob("*.dcm"), key=lambda path: int(path.stem))
+    def objects(self, series_uid: str, digest: str, kind: Kind) -> list[Path]:
+        """The DICOM files of one kind, in order."""
+        return sorted((self._root / series_uid / digest).glob(f"*-{kind}.dcm"))
 
     def bookmarks(self, revision: Revision) -> tuple[Bookmark, ...]:
         """The bookmarks of a revision whose analysis is done."""
@@ -94,7 +94,8 @@ class Revisions:
         """What was last reported on the same series before this revision."""
         for other in reversed(self.of(revision.series_uid)):
             if other.number < revision.number and self._is_done(other):
-                return Earlier(self._folder(other) / "0.dcm", self.bookmarks(other))
+                report = self.objects(other.series_uid, other.digest, Kind.REPORT)[0]
+                return Earlier(report, self.bookmarks(other))
         return None
 
     def _is_done(self, revision: Revision) -> bool:

@@ -16,7 +16,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 import plugin
 from dicom_node import query
 from dicom_node.completion import Completion
-from dicom_node.errors import NodeError
+from dicom_node.errors import ConfigError, NodeError
 from dicom_node.ledger import Ledger
 from dicom_node.listener import Listener, Notices
 from dicom_node.revisions import Revisions
@@ -63,12 +63,19 @@ class Service:
         self._spool.sweep_parts()
         DBOS.launch()
         self._workflows.open_queues()
-        self._listener.start()
+        self._start_listener()
         log.info("LM001 ready")
         stop.wait()
         log.info("LM002 stopping")
         self._stop()
         log.info("LM003 stopped")
+
+    def _start_listener(self) -> None:
+        try:
+            self._listener.start()
+        except OSError as error:
+            address = f"{self._settings.listener.host}:{self._settings.listener.port}"
+            raise NodeError(f"listener.port: {address}: {error.strerror}") from error
 
     def _stop(self) -> None:
         deadline = time.monotonic() + self._settings.node.stop_within_s
@@ -99,8 +106,18 @@ def serve(settings: Settings, stop: Event) -> None:
     """Run a node until `stop` is set. Raises NodeError when the state folder is in use."""
     state = Path(settings.node.state_dir)
     with _locked(state):
-        analyser = plugin.load(settings.plugin.model_dump())
-        Service(settings, analyser).run(stop)
+        Service(settings, load_plugin(settings)).run(stop)
+
+
+def load_plugin(settings: Settings) -> Plugin:
+    """The plugin of the configuration. Raises ConfigError, naming the key."""
+    wanted = sorted({kind for peer in settings.destination for kind in peer.objects})
+    try:
+        return plugin.load(settings.plugin.model_dump() | {"objects": wanted})
+    except plugin.WrongSetting as error:
+        raise ConfigError(f"plugin.{error}") from error
+    except ImportError as error:
+        raise ConfigError(f"plugin.module: {error}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from dicom_node import delivery
 from dicom_node.states import DeliveryState, SeriesState
-from plugin import Series, UnsuitableSeries
+from plugin import Kind, Series, UnsuitableSeries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dicom_node.completion import Completion
     from dicom_node.config import Destination, Settings
-    from dicom_node.delivery import Sent
+    from dicom_node.delivery import Alternatives, Sent
     from dicom_node.revisions import Revision, Revisions
     from dicom_node.spool import Shelf, Spool
     from plugin import Plugin
@@ -154,11 +154,19 @@ class Steps:
             reason = f"config.toml names no destination {destination!r}"
             return delivery.Sent(delivery.Outcome.REFUSED, reason)
         return delivery.send(
-            self._revisions.objects(series_uid, digest),
+            self._wanted(series_uid, digest, peer),
             peer,
             self._settings.listener.ae_title,
             timeout_s=self._settings.delivery.timeout_s,
         )
+
+    def _wanted(self, series_uid: str, digest: str, peer: Destination) -> list[Alternatives]:
+        """What a destination gets: the report in one of its forms, other kinds whole."""
+        wanted: list[Alternatives] = []
+        for kind in peer.objects:
+            paths = self._revisions.objects(series_uid, digest, kind)
+            wanted += [tuple(paths)] if kind is Kind.REPORT else [(path,) for path in paths]
+        return wanted
 
     def _outcome(self, state: SeriesState | DeliveryState, reason: str) -> Outcome:
         return Outcome(state=state.value, reason=reason, at=self._now())

@@ -7,20 +7,32 @@ the names defined here; a plugin opens no socket and reads no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plugin.bookmark import Bookmark
-from plugin.errors import UnsuitableSeries
+from plugin.errors import UnsuitableSeries, WrongSetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
 
     from pydicom import Dataset
 
-__all__ = ["Analysis", "Bookmark", "Earlier", "Plugin", "Series", "UnsuitableSeries", "load"]
+__all__ = [
+    "Analysis",
+    "Bookmark",
+    "Earlier",
+    "Kind",
+    "Plugin",
+    "Product",
+    "Series",
+    "UnsuitableSeries",
+    "WrongSetting",
+    "load",
+]
 
 
 @dataclass(frozen=True)
@@ -43,14 +55,40 @@ class Earlier:
     bookmarks: tuple[Bookmark, ...]
 
 
+class Kind(StrEnum):
+    """What an object is for; a destination says which kinds it wants."""
+
+    #: The structured report.
+    REPORT = "report"
+    #: Pictures of the key slices with everything drawn in, for viewers that draw nothing.
+    KEY_IMAGES = "key-images"
+    #: Lines and text to be laid over the images by the viewer.
+    PRESENTATION_STATE = "presentation-state"
+    #: A list of the key slices.
+    KEY_OBJECTS = "key-objects"
+    #: The lesions voxel by voxel.
+    SEGMENTATION = "segmentation"
+
+
+@dataclass(frozen=True)
+class Product:
+    """One object to send."""
+
+    #: What it is for.
+    kind: Kind
+    #: The object, complete with file meta information.
+    dataset: Dataset
+
+
 @dataclass(frozen=True)
 class Analysis:
     """What one series gave."""
 
     #: The lesions, best score first.
     bookmarks: tuple[Bookmark, ...]
-    #: Objects to send, the report first; complete with file meta information.
-    objects: tuple[Dataset, ...]
+    #: Objects to send. Those of kind REPORT come first and are one report in several SOP
+    #: Classes, the best first: a destination gets the first of them that it accepts.
+    objects: tuple[Product, ...]
     #: One sentence for each instance that was left out of the volume, and why.
     remarks: tuple[str, ...] = ()
 
@@ -83,6 +121,9 @@ class Plugin(Protocol):
 
 def load(settings: Mapping[str, Any]) -> Plugin:
     """Build the plugin that `settings["module"]` names ("plugin.analysis" for CT).
+
+    `settings["objects"]` holds the kinds of object that somebody wants. Raises WrongSetting
+    for a key the plugin does not have, ImportError for a module that is not there.
 
     The module is imported only here, so that commands without pixels start fast.
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin import Analysis, Earlier, Series, planes, report, volume
+from plugin import Analysis, Earlier, Kind, Product, Series, planes, report, volume
 from plugin.bookmark import Bookmark
 from plugin.detector import Detection, Detector, load
+from plugin.errors import WrongSetting
 from plugin.measure import measure
 from plugin.tracking import carry_over, new_tracking_uid
 
@@ -32,8 +33,8 @@ class LesionAnalysis:
 
     @property
     def version(self) -> str:
-        """Name and version of the detector."""
-        return self.detector.version
+        """Name and version of the detector, and what else decides what is reported."""
+        return f"{self.detector.version};threshold={self.threshold:g}"
 
     @property
     def sop_classes(self) -> frozenset[str]:
@@ -60,7 +61,9 @@ class LesionAnalysis:
             earlier_report=earlier.report if earlier else None,
             now=now,
         )
-        return Analysis(bookmarks=bookmarks, objects=(document,), remarks=ct.remarks)
+        return Analysis(
+            bookmarks=bookmarks, objects=(Product(Kind.REPORT, document),), remarks=ct.remarks
+        )
 
     def _reported(self, detections: list[Detection]) -> list[Detection]:
         """Those above the threshold, best score first, equal scores by their place."""
@@ -90,5 +93,11 @@ class LesionAnalysis:
 
 
 def build(settings: Mapping[str, Any]) -> LesionAnalysis:
-    """The plugin with the setting `threshold` (0 to 1); others are for other detectors."""
-    return LesionAnalysis(load(), float(settings.get("threshold", DEFAULT_THRESHOLD)))
+    """The plugin with the setting `threshold` (0 to 1). Raises WrongSetting."""
+    unknown = sorted(set(settings) - {"module", "objects", "threshold"})
+    if unknown:
+        raise WrongSetting(f"{unknown[0]}: there is no such key")
+    threshold = settings.get("threshold", DEFAULT_THRESHOLD)
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise WrongSetting(f"threshold: must be a number from 0 to 1 (it is {threshold!r})")
+    return LesionAnalysis(load(), float(threshold))

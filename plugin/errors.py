@@ -5,6 +5,10 @@ class PluginError(Exception):
     """Something in the plugin went wrong."""
 
 
+class WrongSetting(PluginError):
+    """A key of [plugin] is unknown or its value wrong; the message names key and choice."""
+
+
 class UnsuitableSeries(PluginError):
     """The series can never be analysed; the message says why. Not worth a retry."""
 

@@ -10,8 +10,9 @@ import numpy as np
 from plugin.uids import derive
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from plugin.bookmark import Bookmark
     from plugin.volume import Volume

@@ -25,9 +25,10 @@ from plugin.planes import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 #: Attenuation of pixels outside the field of view; below it nothing is measured, HU.
 LOWEST_HU = -1024.0

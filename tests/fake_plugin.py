@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import BasicTextSRStorage, CTImageStorage, ExplicitVRLittleEndian
 
-from plugin import Analysis, UnsuitableSeries
+from plugin import Analysis, Kind, Product, UnsuitableSeries
 from plugin.uids import derive
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class FakePlugin:
             raise UnsuitableSeries(f"only {len(headers)} instances")
         if len(headers) == 13:
             raise ZeroDivisionError("thirteen")
-        return Analysis((), (_report(headers, earlier, self.version, now),))
+        report = _report(headers, earlier, self.version, now)
+        return Analysis((), (Product(Kind.REPORT, report),))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _GATE_LIMIT_S

@@ -101,7 +101,7 @@ class Node:
 
     def send(self, paths: Sequence[Path]) -> delivery.Sent:
         """Send instances over one association."""
-        return delivery.send(paths, self.peer, SENDER, timeout_s=30)
+        return delivery.send([(path,) for path in paths], self.peer, SENDER, timeout_s=30)
 
     def status(self, series: WrittenSeries) -> list[SeriesStatus]:
         """Where every revision of a series stands, oldest first."""

@@ -13,8 +13,9 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, CTImageStorage, ExplicitVRLi
 from plugin.uids import derive
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 #: Rescale Intercept of twelve-bit CT, HU.
 INTERCEPT = -1024

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from plugin.datasets.ct_image import Identity, ct_images
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

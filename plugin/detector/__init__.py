@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
     from plugin.bookmark import LesionType
     from plugin.volume import Volume
 
@@ -34,7 +34,7 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Name and version, such as "classical-1"; changes whenever detections may change."""
+        """Name and version, such as "lesionmark-classical 1"; changes whenever detections may change."""
         ...
 
     def detect(self, volume: Volume) -> list[Detection]:

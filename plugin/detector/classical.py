@@ -16,8 +16,9 @@ from plugin.detector.likeness import features, likeness
 from plugin.detector.lungs import closed, lungs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from plugin.detector.candidates import Candidate
     from plugin.detector.grid import Grid
@@ -36,7 +37,7 @@ class ClassicalDetector:
     """Looks for compact solid places in the lungs that few vessels touch."""
 
     #: Name and version.
-    version: str = "classical-1"
+    version: str = "lesionmark-classical 1"
 
     def detect(self, volume: Volume) -> list[Detection]:
         """The nodules and masses of the lungs; none in a series without lungs."""

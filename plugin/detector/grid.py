@@ -88,6 +88,7 @@ def _along_axes(
 
     Much faster than an affine transform. Positions outside take the value at the border.
     """
+    array, start = _needed(array, start, start + scale * (np.array(shape) - 1))
     for axis in (2, 1, 0):
         last = array.shape[axis] - 1
         at = np.clip(start[axis] + scale[axis] * np.arange(shape[axis]), 0, last)
@@ -99,6 +100,16 @@ def _along_axes(
         high *= weight
         array = np.add(low, high, out=low)
     return array
+
+
+def _needed(
+    array: NDArray[np.float32], first: Vector, last: Vector
+) -> tuple[NDArray[np.float32], Vector]:
+    """The part of an array between two positions, and the first position in that part."""
+    count = np.array(array.shape)
+    low = np.clip(np.floor(np.minimum(first, last)).astype(int), 0, count - 1)
+    high = np.clip(np.ceil(np.maximum(first, last)).astype(int) + 1, low + 1, count)
+    return array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], first - low
 
 
 def to_grid(volume: Volume, grid: Grid) -> tuple[Vector, Vector]:

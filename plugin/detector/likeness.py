@@ -11,6 +11,7 @@ from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from plugin.detector.candidates import Candidate, Mask
 
 #: The surroundings of a candidate begin and end this far from it, mm.

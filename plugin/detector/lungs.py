@@ -29,7 +29,10 @@ SMALLER_LUNG = 0.15
 
 
 def lungs(hu: NDArray[np.float32], size: float) -> Mask:
-    """Air-filled lung on cubes of `size` mm; all false where there is none."""
+    """Air-filled lung on cubes of `size` mm; all false where there is none.
+
+    Lung that reaches the sides of the field of view is taken for the air around the body.
+    """
     air = ndimage.gaussian_filter(hu, 0.5) < AIR_HU
     labels, count = ndimage.label(air & ~_outside(air))
     index = np.arange(1, count + 1)

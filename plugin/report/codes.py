@@ -30,6 +30,11 @@ PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 #: CID 7009 "Purpose of Reference to Predecessor Report".
 REPLACED_REPORT: Final = Code("121360", "DCM", "Replaced report")
 
+# Key images and key object selection.
+SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION: Final = Code("113012", "DCM", "Key Object Description")
+
 # What became of the detection as a whole (CID 6047).
 FINDINGS_SUMMARY: Final = Code("111017", "DCM", "CAD Processing and Findings Summary")
 WITHOUT_FINDINGS: Final = Code("111241", "DCM", "All algorithms succeeded; without findings")
@@ -53,6 +58,9 @@ TRACKING_IDENTIFIER: Final = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID: Final = Code("112040", "DCM", "Tracking Unique Identifier")
 FINDING: Final = Code("121071", "DCM", "Finding")
 LESION: Final = Code("52988006", "SCT", "Lesion")
+MORPHOLOGICALLY_ABNORMAL_STRUCTURE: Final = Code(
+    "49755003", "SCT", "Morphologically Abnormal Structure"
+)
 FINDING_SITE: Final = Code("363698007", "SCT", "Finding Site")
 ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
 LONG_AXIS: Final = Code("103339001", "SCT", "Long Axis")

@@ -51,22 +51,27 @@ def measurement_report(
     return ContentSequence([root], is_root=True)
 
 
-def _context(model: Model) -> list[ContentItem]:
-    """Language, observer and procedure: who says this, and of what."""
-    observer = DeviceObserverIdentifyingAttributes(
+def observer(model: Model) -> ObserverContext:
+    """The model as the device that observes (TID 1002, TID 1004)."""
+    device = DeviceObserverIdentifyingAttributes(
         uid=model.device_uid,
         name=DEVICE_NAME,
         manufacturer_name=DEVICE_NAME,
         model_name=model.name,
         serial_number=model.version,
     )
+    return ObserverContext(CodedConcept.from_code(codes.DEVICE), device)
+
+
+def _context(model: Model) -> list[ContentItem]:
+    """Language, observer and procedure: who says this, and of what."""
     procedure = CodeContentItem(
         name=codes.PROCEDURE_REPORTED,
         value=codes.CT_UNSPECIFIED_BODY_REGION,
         relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
     language = LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH))
-    return [*language, *ObserverContext(CodedConcept.from_code(codes.DEVICE), observer), procedure]
+    return [*language, *observer(model), procedure]
 
 
 def _measurements(
@@ -99,12 +104,13 @@ def _evaluations(bookmarks: Sequence[Bookmark]) -> ContainerContentItem:
         value=codes.WITH_FINDINGS if bookmarks else codes.WITHOUT_FINDINGS,
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    narrative = _text(codes.NARRATIVE_SUMMARY, text.summary(bookmarks))
-    notice = _text(codes.COMMENT, text.RESEARCH_USE)
+    narrative = paragraph(codes.NARRATIVE_SUMMARY, text.summary(bookmarks))
+    notice = paragraph(codes.COMMENT, text.RESEARCH_USE)
     return _container(codes.QUALITATIVE_EVALUATIONS, [outcome, narrative, notice])
 
 
-def _text(name: Code, value: str) -> TextContentItem:
+def paragraph(name: Code, value: str) -> TextContentItem:
+    """Text of one or several lines below a container."""
     return TextContentItem(
         name=name,
         value=value.replace("\n", "\r\n"),  # PS3.5 6.1.3: a line ends with CR LF

@@ -14,10 +14,9 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from plugin.report import codes, equipment, identity, images, text
+from plugin.report import codes, equipment, identity, images, provenance, text
 from plugin.report.check import check
 from plugin.report.content import measurement_report
-from plugin.uids import derive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +32,7 @@ SOP_CLASSES = {
     ComprehensiveSRStorage: ComprehensiveSR,
     EnhancedSRStorage: EnhancedSR,
 }
-#: A report's Series Number is that of the images plus this, out of the range of scanners.
+#: A report's Series Number is that of the images plus this.
 SERIES_NUMBER_OFFSET = 9000
 SERIES_DESCRIPTION = f"Lesions. {text.RESEARCH_USE}"
 
@@ -56,27 +55,10 @@ def encode(
     """
     earlier = None if earlier_report is None else dcmread(earlier_report)
     document = _document(volume, bookmarks, model, earlier, UID(sop_class))
-    identity.copy(images.first_header(volume), document)
-    equipment.describe(document, equipment.model_of(model), now)
-    _stamp(document, now)
+    provenance.complete(document, volume, model, now)
     _mark_replaced(document)
     check(document, volume)
     return document
-
-
-def instance_uid(volume: Volume, model: str, sop_class: UID) -> UID:
-    """SOP Instance UID of the report on these instances by this model."""
-    analysed = sorted({str(header.SOPInstanceUID) for header in volume.headers})
-    return derive("report", sop_class, _analysed_series(volume), *analysed, model)
-
-
-def series_uid(volume: Volume, model: str) -> UID:
-    """Series Instance UID of all reports on this series by this model, revisions included."""
-    return derive("report series", _analysed_series(volume), model)
-
-
-def _analysed_series(volume: Volume) -> str:
-    return str(images.first_header(volume).SeriesInstanceUID)
 
 
 def _document(
@@ -91,9 +73,9 @@ def _document(
     document: Dataset = SOP_CLASSES[sop_class](
         evidence=[identity.evidence(header) for header in headers],
         content=measurement_report(volume, bookmarks, equipment.model_of(model))[0],
-        series_instance_uid=series_uid(volume, model),
-        series_number=_series_number(images.first_header(volume)),
-        sop_instance_uid=instance_uid(volume, model, sop_class),
+        series_instance_uid=provenance.series_uid(volume, model, "report series"),
+        series_number=provenance.series_number(volume, SERIES_NUMBER_OFFSET),
+        sop_instance_uid=provenance.instance_uid(volume, model, "report", sop_class),
         instance_number=1 if earlier is None else int(earlier.InstanceNumber) + 1,
         manufacturer=equipment.DEVICE_NAME,
         is_complete=True,
@@ -103,17 +85,6 @@ def _document(
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     return document
-
-
-def _series_number(header: Dataset) -> int:
-    return SERIES_NUMBER_OFFSET + max(0, int(header.get("SeriesNumber") or 0))
-
-
-def _stamp(document: Dataset, now: datetime) -> None:
-    """Set every date and time that highdicom took from the clock."""
-    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
-    document.ContentDate = document.InstanceCreationDate = date
-    document.ContentTime = document.InstanceCreationTime = time
 
 
 def _mark_replaced(document: Dataset) -> None:

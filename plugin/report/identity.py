@@ -72,6 +72,6 @@ def _fits(element: DataElement) -> bool:
 
 def _leave_out(document: Dataset, element: DataElement) -> None:
     if element.keyword in TYPE_2_KEYWORDS:
-        document[element.tag].value = ""
+        document.add_new(element.tag, element.VR, "")  # the element itself is the header's
     else:
         del document[element.tag]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydicom import Dataset
+
 from plugin.errors import InvalidReport
 from plugin.volume import Slice, Volume
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
     from plugin.bookmark import Axis, Bookmark, Box, Point
 
 #: Zero-based pixel centres lie at +0.5 in SCOORD, whose origin is the corner of the first
@@ -34,6 +34,8 @@ class KeyImage:
     columns: int
     #: Distance in mm between neighbouring (rows, columns), as Pixel Spacing (0028,0030) has it.
     pixel_spacing: tuple[float, float]
+    #: Slope and intercept from stored values to HU.
+    rescale: tuple[float, float]
 
     @property
     def frames(self) -> list[int] | None:
@@ -58,7 +60,18 @@ def image_of(volume: Volume, place: Slice) -> KeyImage:
         rows=int(header.Rows),
         columns=int(header.Columns),
         pixel_spacing=pixel_spacing(header, place.frame_number),
+        rescale=rescale(header, place.frame_number),
     )
+
+
+def reference(image: KeyImage) -> Dataset:
+    """An item of a Referenced or Source Image Sequence (PS3.3 Table 10-3)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = image.sop_class_uid
+    item.ReferencedSOPInstanceUID = image.sop_instance_uid
+    if image.frames:
+        item.ReferencedFrameNumber = image.frames
+    return item
 
 
 def first_header(volume: Volume) -> Dataset:
@@ -76,23 +89,34 @@ def headers_by_uid(volume: Volume) -> dict[str, Dataset]:
 def pixel_spacing(header: Dataset, frame_number: int | None) -> tuple[float, float]:
     """Distance in mm between neighbouring (rows, columns) of an image or one of its frames.
 
-    Enhanced images keep it in the Pixel Measures Functional Group (PS3.3 C.7.6.16.2.1),
-    shared or per frame. Raises InvalidReport when neither place has it.
+    Enhanced images keep it in the Pixel Measures Functional Group (PS3.3 C.7.6.16.2.1).
+    Raises InvalidReport when the header does not have it.
     """
-    for holder in _measures_holders(header, frame_number):
+    for holder in _holders(header, frame_number, "PixelMeasuresSequence"):
         if "PixelSpacing" in holder:
             down, across = holder.PixelSpacing
             return float(down), float(across)
     raise InvalidReport(f"instance {header.SOPInstanceUID} has no Pixel Spacing")
 
 
-def _measures_holders(header: Dataset, frame_number: int | None) -> list[Dataset]:
-    """Where Pixel Spacing may stand, the most specific place first."""
+def rescale(header: Dataset, frame_number: int | None) -> tuple[float, float]:
+    """Slope and intercept from stored values to HU; (1, 0) when the header has none.
+
+    Enhanced images keep it in the Pixel Value Transformation Functional Group
+    (PS3.3 C.7.6.16.2.9).
+    """
+    for holder in _holders(header, frame_number, "PixelValueTransformationSequence"):
+        if "RescaleSlope" in holder and "RescaleIntercept" in holder:
+            return float(holder.RescaleSlope), float(holder.RescaleIntercept)
+    return 1.0, 0.0
+
+
+def _holders(header: Dataset, frame_number: int | None, functional_group: str) -> list[Dataset]:
+    """Where an attribute may stand: per frame, shared by all frames, or in the image itself."""
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     groups = list(per_frame[(frame_number or 1) - 1 : frame_number or 1])
     groups += header.get("SharedFunctionalGroupsSequence") or []
-    measures = [item for group in groups for item in group.get("PixelMeasuresSequence") or []]
-    return [*measures, header]
+    return [*(item for group in groups for item in group.get(functional_group) or []), header]
 
 
 def to_scoord(point: Point) -> Point:

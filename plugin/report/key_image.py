@@ -57,8 +57,7 @@ def draw(
     keep their proportions. Without `scale` it is the least that makes letters legible: 1,
     the source's own pixels, from 512 pixels on. `number` is the lesion's in the report.
     """
-    window = WINDOWS.get(bookmark.lesion_type, SOFT_TISSUE_WINDOW)
-    grey = apply_window(volume.hu[bookmark.slice_index], window)  # [row, column]
+    grey = apply_window(volume.hu[bookmark.slice_index], window_of(bookmark))  # [row, column]
     stretch = enlargement(volume.spacing[1:], scale or _legible_scale(grey.shape, volume))
     picture = _enlarge(Image.fromarray(grey), stretch).convert("RGB")
     pen = ImageDraw.Draw(picture)
@@ -68,6 +67,11 @@ def draw(
     _write_label(pen, text.label(number, bookmark), _box(bookmark, stretch), picture.size)
     _write_notice(pen, picture.size)
     return picture
+
+
+def window_of(bookmark: Bookmark) -> Window:
+    """The window in which a radiologist would look at a lesion of that type."""
+    return WINDOWS.get(bookmark.lesion_type, SOFT_TISSUE_WINDOW)
 
 
 def apply_window(hu: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:

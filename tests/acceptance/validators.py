@@ -45,15 +45,21 @@ def dsrdump(path: Path) -> list[str]:
     return (lines or ["exit status other than 0"]) if status else []
 
 
-def pixelmed(path: Path) -> list[str]:
-    """What PixelMed's DicomSRValidator finds wrong with an SR of TID 1500, by its templates."""
+def dcmpschk(path: Path) -> list[str]:
+    """The errors of dcmpschk (DCMTK) on a presentation state."""
+    _, lines = _said(tool("dcmpschk"), str(path))
+    return [line for line in lines if line.startswith("E:")]
+
+
+def pixelmed(path: Path, template: int = 1500) -> list[str]:
+    """What PixelMed's DicomSRValidator finds wrong with an SR of a template, by that template."""
     java = tool("java")
     if not PIXELMED_JAR.exists():
         missing("PixelMed (pixelmed-apps)")
     options = [*QUICK_START, *(f"-Djdk.xml.{limit}=0" for limit in JAXP_LIMITS)]
     validator = "com.pixelmed.validate.DicomSRValidator"
     _, lines = _said(java, *options, "-cp", str(PIXELMED_JAR), validator, str(path))
-    expected = ("Found Root Template TID_1500", "IOD validation complete")
+    expected = (f"Found Root Template TID_{template}", "IOD validation complete")
     silent = [f"did not say: {words}" for words in expected if words not in "\n".join(lines)]
     return [line for line in lines if line.startswith("Error")] + silent
 

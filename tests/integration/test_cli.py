@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom import dcmread
@@ -15,8 +17,6 @@ from plugin.datasets import phantom
 from tests.instances import write_series
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.node import Node
     from tests.pacs import ScriptedPacs
 
@@ -76,6 +76,22 @@ def test_a_wrong_configuration_ends_with_2_and_names_the_key(tmp_path: Path) -> 
         assert ran.returncode == 2
         assert "listener.port" in ran.stderr
         assert "greater than or equal to 1" in ran.stderr
+
+
+def test_a_wrong_key_of_the_plugin_is_named(tmp_path: Path) -> None:
+    shipped = (Path(__file__).parents[2] / "config.toml").read_text()
+    wrong = {
+        "treshold = 0.5": "plugin.treshold: there is no such key",
+        "threshold = 5": "plugin.threshold: must be a number from 0 to 1 (it is 5)",
+        'module = "plugin.absent"': "plugin.module: No module named 'plugin.absent'",
+    }
+    for line, complaint in wrong.items():
+        config = tmp_path / "config.toml"
+        key = "module" if line.startswith("module") else "threshold"
+        config.write_text(re.sub(rf"^{key} = \S+", line, shipped, flags=re.MULTILINE))
+        ran = lesionmark("--config", config, "check-config")
+        assert ran.returncode == 2
+        assert complaint in ran.stderr
 
 
 def test_send_and_echo(tmp_path: Path, scripted: ScriptedPacs) -> None:

@@ -40,3 +40,11 @@ def test_a_second_node_on_the_same_folder_does_not_start(tmp_path: Path) -> None
     assert second.returncode == 1
     assert "node.state_dir" in second.stderr
     assert "another node is running on it" in second.stderr
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with Node(tmp_path / "first", [("pacs", "NOBODY", 1)]) as node:
+        port = {"port": node.port}
+        second = Node(tmp_path / "second", [("pacs", "NOBODY", 1)], listener=port).call("serve")
+    assert second.returncode == 1
+    assert f"listener.port: 127.0.0.1:{node.port}: Address already in use" in second.stderr

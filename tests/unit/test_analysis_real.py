@@ -101,7 +101,7 @@ def test_the_order_of_files_makes_no_difference(data: Path) -> None:
 
     assert one.bookmarks == other.bookmarks
     assert one.bookmarks
-    assert one.objects[0].SOPInstanceUID == other.objects[0].SOPInstanceUID
+    assert one.objects[0].dataset.SOPInstanceUID == other.objects[0].dataset.SOPInstanceUID
 
 
 def test_late_slices_revise_the_report_and_keep_the_lesion(data: Path, tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_late_slices_revise_the_report_and_keep_the_lesion(data: Path, tmp_path:
     uid = volume.read(paths).series_instance_uid
     early = PLUGIN.analyse(Series(uid, paths[1:]), None, NOW)
     report = tmp_path / "report.dcm"
-    early.objects[0].save_as(report, enforce_file_format=True)
+    early.objects[0].dataset.save_as(report, enforce_file_format=True)
 
     late = PLUGIN.analyse(Series(uid, paths), Earlier(report, early.bookmarks), NOW)
 
     assert late.bookmarks[0].tracking_uid == early.bookmarks[0].tracking_uid
     assert late.bookmarks[0].slice_index == early.bookmarks[0].slice_index + 1
-    assert late.objects[0].SOPInstanceUID != early.objects[0].SOPInstanceUID
+    assert late.objects[0].dataset.SOPInstanceUID != early.objects[0].dataset.SOPInstanceUID
 
 
 def test_a_whole_chest_takes_seconds(data: Path) -> None:

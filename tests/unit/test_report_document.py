@@ -141,6 +141,12 @@ def test_the_same_input_gives_the_same_instance() -> None:
     assert first.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
 
 
+def test_uids_stay_the_same_from_process_to_process_and_release_to_release() -> None:
+    document = encoded(volume(), [])
+    assert document.SOPInstanceUID == "2.25.106581771933865982824804470824081289577"
+    assert document.SeriesInstanceUID == "2.25.209545941838662946932658702534220300288"
+
+
 @pytest.mark.parametrize(
     ("options", "fewer_slices"),
     [({"model": "test-detector 2"}, False), ({"sop_class": EnhancedSRStorage}, False), ({}, True)],

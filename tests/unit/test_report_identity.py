@@ -82,9 +82,11 @@ def test_missing_attributes_are_empty() -> None:
 
 @pytest.mark.filterwarnings("ignore:The value length:UserWarning")
 def test_a_value_its_vr_does_not_allow_is_left_out() -> None:
-    document = encoded(volume(StudyID="longer than sixteen characters", PatientID="p" * 70), [])
+    source = volume(StudyID="longer than sixteen characters", PatientID="p" * 70)
+    document = encoded(source, [])
     assert document["StudyID"].is_empty
     assert document.PatientID == "p" * 70
+    assert source.headers[0].StudyID == "longer than sixteen characters"
 
 
 def test_half_filled_references_are_not_copied() -> None:

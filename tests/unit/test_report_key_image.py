@@ -60,6 +60,9 @@ def test_the_diameters_lie_where_they_were_measured(scale: int) -> None:
     assert middle_row(across) == pytest.approx((200.5 * scale) - 0.5, abs=1)
     for column in range(105 * scale, 295 * scale):
         assert any((column, row) in across for row in range(196 * scale, 205 * scale))
+    middle = np.mean([column for column, _ in upright])
+    assert middle == pytest.approx((150.5 * scale) - 0.5, abs=1)
+    assert min(column for column, _ in across) == pytest.approx(100 * scale, abs=3 * scale)
     assert min(row for _, row in upright) == pytest.approx(120 * scale, abs=3 * scale)
     assert max(row for _, row in upright) == pytest.approx(280 * scale, abs=3 * scale)
 

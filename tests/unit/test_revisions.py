@@ -7,7 +7,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicom_node.revisions import Revisions
-from plugin import Analysis, Bookmark
+from plugin import Analysis, Bookmark, Kind, Product
 from plugin.bookmark import LesionType
 from tests.fake_plugin import FakePlugin
 from tests.instances import write_series
@@ -41,7 +41,7 @@ def report(tmp_path: Path) -> Dataset:
     series = write_series(tmp_path / "ct", 3)
     plugin = FakePlugin(tmp_path / "gate")
     analysis = plugin.analyse(Series(series.series_uid, series.paths), None, datetime.now(UTC))
-    return analysis.objects[0]
+    return analysis.objects[0].dataset
 
 
 def test_the_same_set_is_the_same_revision(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_the_same_set_is_the_same_revision(tmp_path: Path) -> None:
 def test_what_is_saved_can_be_sent_and_read_back(tmp_path: Path, report: Dataset) -> None:
     revisions = Revisions(tmp_path)
     revision = revisions.freeze("1.2", ["1.2.1"])
-    revisions.save(revision, Analysis((BOOKMARK,), (report,)))
-    [path] = revisions.objects("1.2", revision.digest)
+    revisions.save(revision, Analysis((BOOKMARK,), (Product(Kind.REPORT, report),)))
+    [path] = revisions.objects("1.2", revision.digest, Kind.REPORT)
     assert dcmread(path).SOPInstanceUID == report.SOPInstanceUID
     assert revisions.bookmarks(revision) == (BOOKMARK,)
 
@@ -68,11 +68,11 @@ def test_earlier_is_the_last_revision_that_was_reported(tmp_path: Path, report: 
     revisions = Revisions(tmp_path)
     first, second, third = (revisions.freeze("1.2", map(str, range(n))) for n in (1, 2, 3))
     assert revisions.earlier(third) is None
-    revisions.save(first, Analysis((BOOKMARK,), (report,)))
+    revisions.save(first, Analysis((BOOKMARK,), (Product(Kind.REPORT, report),)))
     earlier = revisions.earlier(third)
     assert earlier is not None
-    assert earlier.report == revisions.objects("1.2", first.digest)[0]
+    assert earlier.report == revisions.objects("1.2", first.digest, Kind.REPORT)[0]
     assert earlier.bookmarks == (BOOKMARK,)
     assert revisions.earlier(first) is None
-    revisions.save(second, Analysis((), (report,)))
+    revisions.save(second, Analysis((), (Product(Kind.REPORT, report),)))
     assert revisions.earlier(third) != earlier

@@ -1,0 +1,126 @@
+// node view_report.mjs DIST ARCHIVE STUDY PICTURE: what a radiologist sees of a report in OHIF, as JSON.
+//
+// DIST is a built OHIF, ARCHIVE the address of an archive that speaks DICOMweb, STUDY the Study
+// Instance UID. Opens the study in headless Chromium, loads its report into the measurements,
+// jumps to the first one, and takes a screenshot.
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { extname, join, normalize, resolve, sep } from 'node:path';
+import puppeteer from 'puppeteer-core';
+
+const [distPath, archive, study, picture] = process.argv.slice(2);
+const DIST = resolve(distPath);
+const PATIENCE = 150_000; // ms for each step, on a machine that does other things as well
+const TYPES = {
+  '.css': 'text/css', '.html': 'text/html', '.ico': 'image/x-icon', '.js': 'text/javascript',
+  '.json': 'application/json', '.png': 'image/png', '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm', '.woff2': 'font/woff2',
+};
+const CONFIG = {
+  routerBasename: null,
+  extensions: [],
+  modes: [],
+  showStudyList: true,
+  investigationalUseDialog: { option: 'never' },
+  defaultDataSourceName: 'archive',
+  dataSources: [{
+    namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+    sourceName: 'archive',
+    configuration: {
+      name: 'archive', friendlyName: 'archive', wadoUriRoot: '/dicom-web', qidoRoot: '/dicom-web',
+      wadoRoot: '/dicom-web', qidoSupportsIncludeField: false, imageRendering: 'wadors',
+      thumbnailRendering: 'wadors', enableStudyLazyLoad: true, supportsWildcard: true,
+      omitQuotationForMultipartRequest: true, bulkDataURI: { enabled: true },
+    },
+  }],
+};
+
+function forward(incoming, answer) {
+  const { host } = incoming.headers; // the archive names itself by it in its answers
+  const options = { method: incoming.method, headers: { ...incoming.headers, host } };
+  const call = request(new URL(incoming.url, archive), options, (got) => {
+    answer.writeHead(got.statusCode, got.headers);
+    got.pipe(answer);
+  });
+  call.on('error', (error) => answer.writeHead(502).end(String(error)));
+  incoming.pipe(call);
+}
+
+function serveFile(pathname, answer) {
+  let file = join(DIST, normalize(pathname));
+  if (!file.startsWith(DIST + sep) || !existsSync(file) || statSync(file).isDirectory()) {
+    file = join(DIST, 'index.html');
+  }
+  answer.writeHead(200, {
+    'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+    'cross-origin-embedder-policy': 'require-corp',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+  });
+  createReadStream(file).pipe(answer);
+}
+
+function serve() {
+  const server = createServer((incoming, answer) => {
+    const { pathname } = new URL(incoming.url, 'http://viewer');
+    if (pathname.startsWith('/dicom-web')) forward(incoming, answer);
+    else if (pathname === '/app-config.js') {
+      answer.writeHead(200, { 'content-type': 'text/javascript' });
+      answer.end(`window.config = ${JSON.stringify(CONFIG)};`);
+    } else serveFile(pathname, answer);
+  });
+  return new Promise((ready) => { server.listen(0, '127.0.0.1', () => ready(server)); });
+}
+
+async function click(page, words) {
+  const button = await page.waitForFunction(
+    (pattern) => [...document.querySelectorAll('button')]
+      .find((each) => new RegExp(pattern, 'i').test(each.innerText.trim())),
+    { timeout: PATIENCE }, words,
+  );
+  await button.click();
+}
+
+async function dismissTour(page) {
+  const found = await page.evaluate(() => {
+    const skip = [...document.querySelectorAll('button')].find((b) => /skip all/i.test(b.innerText));
+    skip?.click();
+    return Boolean(skip);
+  });
+  return found;
+}
+
+async function main() {
+  const server = await serve();
+  const browser = await puppeteer.launch({
+    executablePath: process.env.CHROMIUM, headless: true,
+    args: [
+      '--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
+      '--ignore-gpu-blocklist', '--disable-dev-shm-usage', '--window-size=1400,900',
+    ],
+  });
+  try {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1400, height: 900 });
+    const address = `http://127.0.0.1:${server.address().port}`;
+    await page.goto(`${address}/viewer?StudyInstanceUIDs=${study}`, { waitUntil: 'domcontentloaded' });
+    const report = await page.waitForSelector(
+      '[data-cy="study-browser-thumbnail-no-image"]', { timeout: PATIENCE },
+    );
+    await page.waitForSelector('canvas', { timeout: PATIENCE });
+    await dismissTour(page);
+    console.log(JSON.stringify(await page.evaluate(() => Object.keys(window).filter((k) => /service|command|corner|ohif|extension/i.test(k)))));
+    await report.click({ count: 2 });
+    await click(page, '^(yes|hydrate|load)');
+    await new Promise(r => setTimeout(r, 8000));
+    await page.screenshot({ path: picture });
+    console.log(await page.evaluate(() => document.body.innerText));
+    const services = await page.evaluate(() => typeof window.services);
+    console.log(services);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+await main();
