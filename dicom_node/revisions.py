@@ -94,8 +94,8 @@ class Revisions:
         """What was last reported on the same series before this revision."""
         for other in reversed(self.of(revision.series_uid)):
             if other.number < revision.number and self._is_done(other):
-                report = self.objects(other.series_uid, other.digest, Kind.REPORT)[0]
-                return Earlier(report, self.bookmarks(other))
+                reports = self.objects(other.series_uid, other.digest, Kind.REPORT)
+                return Earlier(tuple(reports), self.bookmarks(other))
         return None
 
     def _is_done(self, revision: Revision) -> bool:

@@ -49,8 +49,9 @@ class Series:
 class Earlier:
     """What this plugin reported before on an earlier state of the same series."""
 
-    #: The report (SR) that the new one replaces; named in its Predecessor Documents.
-    report: Path
+    #: The report that the new one replaces, in each SOP Class in which it was made, in the
+    #: order of Analysis.objects; named in the Predecessor Documents.
+    reports: tuple[Path, ...]
     #: The bookmarks of that report; lesions found again keep their tracking UID.
     bookmarks: tuple[Bookmark, ...]
 

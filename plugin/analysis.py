@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin import Analysis, Earlier, Kind, Product, Series, planes, report, volume
+from plugin import Analysis, Earlier, Kind, Series, planes, report, volume
 from plugin.bookmark import Bookmark
 from plugin.detector import Detection, Detector, load
 from plugin.errors import WrongSetting
@@ -30,6 +30,8 @@ class LesionAnalysis:
     detector: Detector
     #: Lesions with a lower score are not reported, 0 to 1.
     threshold: float = DEFAULT_THRESHOLD
+    #: What to make of the lesions besides the report.
+    kinds: frozenset[Kind] = frozenset()
 
     @property
     def version(self) -> str:
@@ -54,16 +56,16 @@ class LesionAnalysis:
         detections = self._reported(self.detector.detect(ct))
         bookmarks = tuple(self._bookmark(ct, found, i) for i, found in enumerate(detections))
         bookmarks = carry_over(bookmarks, earlier.bookmarks if earlier else (), ct)
-        document = report.encode(
-            ct,
-            bookmarks,
+        findings = report.Findings(
+            volume=ct,
+            bookmarks=bookmarks,
+            regions=tuple(report.Region(found.mask, found.offset) for found in detections),
             model=self.version,
-            earlier_report=earlier.report if earlier else None,
+            earlier_reports=earlier.reports if earlier else (),
             now=now,
         )
-        return Analysis(
-            bookmarks=bookmarks, objects=(Product(Kind.REPORT, document),), remarks=ct.remarks
-        )
+        objects, remarks = report.products(findings, self.kinds)
+        return Analysis(bookmarks, objects, ct.remarks + remarks)
 
     def _reported(self, detections: list[Detection]) -> list[Detection]:
         """Those above the threshold, best score first, equal scores by their place."""
@@ -93,11 +95,11 @@ class LesionAnalysis:
 
 
 def build(settings: Mapping[str, Any]) -> LesionAnalysis:
-    """The plugin with the setting `threshold` (0 to 1). Raises WrongSetting."""
+    """The plugin with the settings `threshold` (0 to 1) and `objects`. Raises WrongSetting."""
     unknown = sorted(set(settings) - {"module", "objects", "threshold"})
     if unknown:
         raise WrongSetting(f"{unknown[0]}: there is no such key")
     threshold = settings.get("threshold", DEFAULT_THRESHOLD)
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise WrongSetting(f"threshold: must be a number from 0 to 1 (it is {threshold!r})")
-    return LesionAnalysis(load(), float(threshold))
+    return LesionAnalysis(load(), float(threshold), frozenset(settings.get("objects", ())))

@@ -75,6 +75,6 @@ def _report(
     report.StudyDescription = f"{len(uids)} instances"
     if earlier is not None:
         before = Dataset()
-        before.ReferencedSOPInstanceUID = dcmread(earlier.report).SOPInstanceUID
+        before.ReferencedSOPInstanceUID = dcmread(earlier.reports[0]).SOPInstanceUID
         report.PredecessorDocumentsSequence = [before]
     return report

@@ -32,9 +32,14 @@ class Node:
         destinations: Iterable[tuple[str, str, int]],
         *,
         module: str = "tests.fake_plugin",
+        wishes: dict[str, dict[str, Any]] | None = None,
         **tables: dict[str, Any],
     ) -> None:
-        """`destinations` are (name, AE title, port); `tables` change the configuration."""
+        """`destinations` are (name, AE title, port); `tables` change the configuration.
+
+        `wishes` are more keys of a destination, by its name.
+        """
+        self.wishes = wishes or {}
         self.folder = folder
         self.gate = folder / "gate"
         self.port = free_port()
@@ -59,15 +64,17 @@ class Node:
                 "disk_reserve_mb": 0,
             },
             "completion": {"quiet_period_s": 1.0, "cap_s": 30.0},
-            "plugin": {"module": module, "gate": str(self.gate)},
+            "plugin": {"module": module},
             "delivery": {"first_retry_s": 0.5, "longest_retry_s": 2.0, "timeout_s": 5.0},
         }
+        if module == "tests.fake_plugin":
+            keys["plugin"]["gate"] = str(self.gate)
         for name, changes in tables.items():
             keys[name] = keys.get(name, {}) | changes
         text = [f"[{name}]\n" + _assignments(table) for name, table in keys.items()]
         for name, ae_title, port in destinations:
             peer = {"name": name, "host": LOOPBACK, "port": port, "ae_title": ae_title}
-            text.append("[[destination]]\n" + _assignments(peer))
+            text.append("[[destination]]\n" + _assignments(peer | self.wishes.get(name, {})))
         return "\n".join(text)
 
     def command(self, *arguments: str) -> list[str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pynetdicom.events import Event
 
+#: Everything that can be stored.
+STORAGE = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
 #: Instead of a status: abort the association in place of an answer.
 ABORT = -1
 
@@ -24,7 +26,7 @@ ABORT = -1
 class ScriptedPacs:
     """Keeps what it acknowledges; answers come from a list first, then Success."""
 
-    def __init__(self, answers: Iterable[int] = ()) -> None:
+    def __init__(self, answers: Iterable[int] = (), sop_classes: Iterable[str] = STORAGE) -> None:
         self.ae_title = "SCRIPTED"
         self.port = free_port()
         self.answers = list(answers)
@@ -32,14 +34,15 @@ class ScriptedPacs:
         self.requests: list[Dataset] = []
         #: What it acknowledged.
         self.kept: list[Dataset] = []
+        self._sop_classes = list(sop_classes)
         self._lock = Lock()
         self._entity: AE | None = None
 
     def start(self) -> None:
         entity = AE(self.ae_title)
         entity.add_supported_context(VERIFICATION)
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(str(context.abstract_syntax))
+        for sop_class in self._sop_classes:
+            entity.add_supported_context(sop_class)
         handlers = [(evt.EVT_C_STORE, self._handle_store)]
         self._server = entity.start_server(
             (LOOPBACK, self.port), block=False, evt_handlers=handlers

@@ -34,7 +34,10 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Name and version, such as "lesionmark-classical 1"; changes whenever detections may change."""
+        """Name and version, such as "lesionmark-classical 1".
+
+        It changes whenever detections may change.
+        """
         ...
 
     def detect(self, volume: Volume) -> list[Detection]:

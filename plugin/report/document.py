@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
@@ -59,6 +61,39 @@ def encode(
     _mark_replaced(document)
     check(document, volume)
     return document
+
+
+def in_class(
+    document: Dataset, sop_class: UID, volume: Volume, model: str, earlier_report: Path | None
+) -> Dataset:
+    """The same report in another of `SOP_CLASSES`, for peers that do not accept this one.
+
+    `document` is what `encode` gave for the same volume and model; `earlier_report` is the
+    replaced report in that other class.
+    """
+    other = Dataset()
+    other.update(document)
+    other.file_meta = FileMetaDataset()
+    other.file_meta.update(document.file_meta)
+    uid = provenance.instance_uid(volume, model, "report", sop_class)
+    for holder, prefix in ((other, ""), (other.file_meta, "MediaStorage")):
+        # New elements: those of `document` are shared, and must stay as they are.
+        holder[f"{prefix}SOPClassUID"] = DataElement(f"{prefix}SOPClassUID", "UI", sop_class)
+        holder[f"{prefix}SOPInstanceUID"] = DataElement(f"{prefix}SOPInstanceUID", "UI", uid)
+    if earlier_report is not None:
+        _replace_predecessor(other, dcmread(earlier_report, stop_before_pixels=True))
+    return other
+
+
+def _replace_predecessor(document: Dataset, earlier: Dataset) -> None:
+    """Let `document` name `earlier` where it names the same report in another class."""
+    studies = deepcopy(document.PredecessorDocumentsSequence)
+    reference = studies[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    reference.ReferencedSOPClassUID = earlier.SOPClassUID
+    reference.ReferencedSOPInstanceUID = earlier.SOPInstanceUID
+    document["PredecessorDocumentsSequence"] = DataElement(
+        "PredecessorDocumentsSequence", "SQ", studies
+    )
 
 
 def _document(

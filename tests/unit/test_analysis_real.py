@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,12 @@ import numpy as np
 import pytest
 
 from plugin import Analysis, Bookmark, Earlier, Series, load, volume
-from plugin.detector import load as load_detector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 PLUGIN = load({"module": "plugin.analysis"})
-#: Whole chests, seconds on one core that has other things to do as well.
-PATIENCE_S = 60.0
 
 
 @cache
@@ -111,17 +107,8 @@ def test_late_slices_revise_the_report_and_keep_the_lesion(data: Path, tmp_path:
     report = tmp_path / "report.dcm"
     early.objects[0].dataset.save_as(report, enforce_file_format=True)
 
-    late = PLUGIN.analyse(Series(uid, paths), Earlier(report, early.bookmarks), NOW)
+    late = PLUGIN.analyse(Series(uid, paths), Earlier((report,) * 3, early.bookmarks), NOW)
 
     assert late.bookmarks[0].tracking_uid == early.bookmarks[0].tracking_uid
     assert late.bookmarks[0].slice_index == early.bookmarks[0].slice_index + 1
     assert late.objects[0].dataset.SOPInstanceUID != early.objects[0].dataset.SOPInstanceUID
-
-
-def test_a_whole_chest_takes_seconds(data: Path) -> None:
-    ct = volume.read((data / "series" / "LIDC-IDRI-0001").iterdir())
-
-    start = time.process_time()
-    load_detector().detect(ct)
-
-    assert time.process_time() - start < PATIENCE_S

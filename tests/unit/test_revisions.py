@@ -71,7 +71,7 @@ def test_earlier_is_the_last_revision_that_was_reported(tmp_path: Path, report: 
     revisions.save(first, Analysis((BOOKMARK,), (Product(Kind.REPORT, report),)))
     earlier = revisions.earlier(third)
     assert earlier is not None
-    assert earlier.report == revisions.objects("1.2", first.digest, Kind.REPORT)[0]
+    assert earlier.reports == tuple(revisions.objects("1.2", first.digest, Kind.REPORT))
     assert earlier.bookmarks == (BOOKMARK,)
     assert revisions.earlier(first) is None
     revisions.save(second, Analysis((), (Product(Kind.REPORT, report),)))

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from plugin import Kind
+from plugin.report import Findings, Region, check, products, read
+from tests import report_cases
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSES = [Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage]
+
+
+@pytest.fixture
+def findings() -> Findings:
+    volume = report_cases.volume()
+    bookmarks = tuple(report_cases.bookmark(volume, number) for number in (1, 2))
+    regions = tuple(
+        Region(np.ones((1, 2, 2), bool), (b.slice_index, int(b.box[1]), int(b.box[0])))
+        for b in bookmarks
+    )
+    return Findings(volume, bookmarks, regions, "model 1", (), datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_only_what_is_wanted_is_made(findings: Findings) -> None:
+    made, remarks = products(findings, {Kind.KEY_OBJECTS})
+    assert [product.kind for product in made] == [Kind.REPORT] * 3 + [Kind.KEY_OBJECTS]
+    assert remarks == ()
+
+
+def test_every_kind_has_its_sop_class(findings: Findings) -> None:
+    made, _ = products(findings, set(Kind))
+    classes = {product.kind: product.dataset.SOPClassUID for product in made}
+    assert classes == {
+        Kind.REPORT: EnhancedSRStorage,
+        Kind.KEY_IMAGES: SecondaryCaptureImageStorage,
+        Kind.PRESENTATION_STATE: GrayscaleSoftcopyPresentationStateStorage,
+        Kind.KEY_OBJECTS: KeyObjectSelectionDocumentStorage,
+        Kind.SEGMENTATION: SegmentationStorage,
+    }
+    captures = [product for product in made if product.kind is Kind.KEY_IMAGES]
+    assert len(captures) == len(findings.bookmarks)
+    uids = [product.dataset.SOPInstanceUID for product in made]
+    assert len(set(uids)) == len(uids)
+
+
+def test_the_forms_of_the_report_differ_in_class_and_uid_alone(findings: Findings) -> None:
+    made, _ = products(findings, ())
+    forms = [product.dataset for product in made]
+    assert [form.SOPClassUID for form in forms] == CLASSES
+    for form in forms:
+        assert form.file_meta.MediaStorageSOPClassUID == form.SOPClassUID
+        assert form.file_meta.MediaStorageSOPInstanceUID == form.SOPInstanceUID
+        assert form.ContentSequence == forms[0].ContentSequence
+        assert read(form) == read(forms[0])
+        check(form, findings.volume)
+
+
+def test_each_form_names_the_same_form_of_the_report_it_replaces(
+    findings: Findings, tmp_path: Path
+) -> None:
+    paths = []
+    for number, product in enumerate(products(findings, ())[0]):
+        paths.append(tmp_path / f"{number}.dcm")
+        product.dataset.save_as(paths[-1], enforce_file_format=True)
+    later = replace(findings, earlier_reports=tuple(paths), model="model 2")
+    for product, path in zip(products(later, ())[0], paths, strict=True):
+        [study] = product.dataset.PredecessorDocumentsSequence
+        [instance] = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        before = dcmread(path)
+        assert instance.ReferencedSOPInstanceUID == before.SOPInstanceUID
+        assert instance.ReferencedSOPClassUID == before.SOPClassUID == product.dataset.SOPClassUID
+
+
+def test_a_kind_that_cannot_be_made_does_not_hold_back_the_report(findings: Findings) -> None:
+    volume = findings.volume
+    slices = tuple(replace(place, frame_number=1) for place in volume.slices)
+    several = replace(findings, volume=replace(volume, slices=slices))
+    frames = tuple(replace(b, frame_number=1) for b in findings.bookmarks)
+    made, remarks = products(replace(several, bookmarks=frames), {Kind.SEGMENTATION})
+    assert {product.kind for product in made} == {Kind.REPORT}
+    assert remarks == (
+        "no segmentation: a segmentation cannot cover several multi-frame instances",
+    )
