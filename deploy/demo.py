@@ -124,10 +124,16 @@ def start_node(folder: Path, pacs: LocalPacs, started: ExitStack) -> DemoNode:
 
 
 def send(folder: Path, pacs: LocalPacs, node: DemoNode) -> None:
-    """Send the instances as a scanner would: to the PACS, and then to the node."""
-    for ae_title, port in ((pacs.ae_title, pacs.dicom_port), (NODE_AE_TITLE, node.port)):
-        out.print(f"Sending {folder} to {ae_title} by C-STORE")
-        node.send(folder, ae_title, port)
+    """Send the instances as a scanner would: to the PACS, and then to the node.
+
+    Raises Unreported when the node does not take all of them.
+    """
+    out.print(f"Sending {folder} to the PACS by C-STORE")
+    if not node.send(folder, pacs.ae_title, pacs.dicom_port):
+        out.print("The PACS did not take all of it. It need not, for a report.", style="yellow")
+    out.print(f"Sending {folder} to the node by C-STORE")
+    if not node.send(folder, NODE_AE_TITLE, node.port):
+        raise Unreported("the node did not take all of it")
 
 
 def show(reports: list[Fetched], truth: tuple[phantom.Lesion, ...]) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -120,14 +121,12 @@ class LocalProcess:
             )
 
     def wait_until_it_answers(self, limit_s: float) -> None:
-        """Wait for readiness; a process that never gets there is stopped."""
-        try:
-            wait_until(
-                self._answers_or_died, f"an answer of {self.name} ({self.log})", limit_s=limit_s
-            )
-        except (Died, NotInTime):
-            self.stop()
-            raise
+        """Wait for readiness; a process that does not get there is stopped."""
+        with ExitStack() as unready:
+            unready.callback(self.stop)
+            what = f"an answer of {self.name} ({self.log})"
+            wait_until(self._answers_or_died, what, limit_s=limit_s)
+            unready.pop_all()
 
     def _answers_or_died(self) -> bool:
         self.require_running()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dicom_node.ledger import SeriesStatus
+    from dicom_node.requestor import Peer
     from plugin import Analysis, Bookmark, Series
 
 OK, FAILED = 0, 1
@@ -102,7 +103,7 @@ def send(arguments: Namespace) -> int:
 def echo(arguments: Namespace) -> int:
     """C-ECHO to one peer, or to every destination of the configuration."""
     if arguments.host is not None:
-        peers: Iterable[delivery.Peer] = [_Peer(arguments.host, arguments.port, arguments.called)]
+        peers: Iterable[Peer] = [_Peer(arguments.host, arguments.port, arguments.called)]
     else:
         peers = config.load(arguments.config).destination
     answers = [
@@ -229,6 +230,6 @@ def _status_record(found: SeriesStatus) -> dict[str, Any]:
     }
 
 
-def _print_sent(peer: delivery.Peer, sent: delivery.Sent) -> int:
+def _print_sent(peer: Peer, sent: delivery.Sent) -> int:
     out.print(f"{peer.ae_title} at {peer.host}:{peer.port}: {sent.reason}", soft_wrap=True)
     return OK if sent.outcome is delivery.Outcome.KEPT else FAILED

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 
+from dicom_node.requestor import associate
 from dicom_node.sop_classes import VERIFICATION
 from dicom_node.statuses import is_kept, is_permanent
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pynetdicom.association import Association
+
+    from dicom_node.requestor import Peer
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +32,6 @@ _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _Context = tuple[str, str]
 #: One object in several forms, best first; the peer gets the first that it accepts.
 Alternatives = tuple["Path", ...]
-
-
-class Peer(Protocol):
-    """Where to send: a [[destination]], or what a command line names."""
-
-    @property
-    def host(self) -> str:
-        """Host name or address."""
-        ...
-
-    @property
-    def port(self) -> int:
-        """TCP port."""
-        ...
-
-    @property
-    def ae_title(self) -> str:
-        """Called AE title."""
-        ...
 
 
 class Outcome(Enum):
@@ -93,9 +77,7 @@ def send(
 
 def echo(peer: Peer, calling_ae_title: str, *, timeout_s: float) -> Sent:
     """Verify that a peer answers C-ECHO (PS3.4 A)."""
-    association = _associate(
-        [(str(VERIFICATION), str(ImplicitVRLittleEndian))], peer, calling_ae_title, timeout_s
-    )
+    association = associate([build_context(VERIFICATION)], peer, calling_ae_title, timeout_s)
     if not association.is_established:
         return Sent(Outcome.TRY_AGAIN, _why_not(association))
     response = association.send_c_echo()
@@ -154,8 +136,9 @@ def _send_batch(
     timeout_s: float,
     on_sent: Callable[[Path], None],
 ) -> Sent:
-    contexts = frozenset().union(*(item.contexts for item in batch))
-    association = _associate(contexts, peer, calling_ae_title, timeout_s)
+    wanted = frozenset().union(*(item.contexts for item in batch))
+    contexts = [build_context(*context) for context in sorted(wanted)]
+    association = associate(contexts, peer, calling_ae_title, timeout_s)
     if not association.is_established:
         return Sent(Outcome.TRY_AGAIN, _why_not(association))
     try:
@@ -197,16 +180,6 @@ def _judge(status: int | None, what: str) -> Sent:
         return Sent(Outcome.KEPT, f"{what}: status 0x{status:04X}")
     outcome = Outcome.REFUSED if is_permanent(status) else Outcome.TRY_AGAIN
     return Sent(outcome, f"{what}: refused with status 0x{status:04X}")
-
-
-def _associate(
-    contexts: Iterable[_Context], peer: Peer, calling_ae_title: str, timeout_s: float
-) -> Association:
-    entity = AE(calling_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
-    entity.connection_timeout = timeout_s
-    entity.requested_contexts = [build_context(*context) for context in sorted(contexts)]
-    return entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
 
 
 def _why_not(association: Association) -> str:

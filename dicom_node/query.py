@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from pydicom import Dataset
-from pynetdicom import AE
+from pynetdicom import build_context
 
+from dicom_node.requestor import associate
 from dicom_node.sop_classes import STUDY_ROOT_FIND
 
 if TYPE_CHECKING:
@@ -36,11 +37,8 @@ def count_instances(
 
 
 def _find(peer: QueryPeer, calling_ae_title: str, query: Dataset) -> list[Dataset]:
-    entity = AE(calling_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_s
-    entity.connection_timeout = peer.timeout_s
-    entity.add_requested_context(STUDY_ROOT_FIND)
-    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
+    contexts = [build_context(STUDY_ROOT_FIND)]
+    association = associate(contexts, peer, calling_ae_title, peer.timeout_s)
     if not association.is_established:
         log.warning("LM301 query peer %s:%d: no association", peer.host, peer.port)
         return []

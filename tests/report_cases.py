@@ -150,10 +150,15 @@ def _dataset(attributes: dict[str, Any]) -> Dataset:
     return dataset
 
 
+def data_folder() -> Path:
+    """Where the shared test data lie, if they are at hand."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("LESIONMARK_DATA", default))
+
+
 def shared_data(*parts: str) -> Path:
     """A folder or file of the shared test data; skips the test by name when it is absent."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("LESIONMARK_DATA", default)).joinpath(*parts)
+    path = data_folder().joinpath(*parts)
     if not path.exists():
         pytest.skip(f"test data {'/'.join(parts)} is not here")
     return path

@@ -21,7 +21,6 @@ from highdicom.sr import (
 from plugin.report import codes, text
 from plugin.report.equipment import DEVICE_NAME, Model
 from plugin.report.groups import measurement_group
-from plugin.report.library import image_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,14 +37,14 @@ MEASURED_HOW = "RECIST 1.1: longest diameter in one slice, and longest across it
 def measurement_report(
     volume: Volume, bookmarks: Sequence[Bookmark], model: Model
 ) -> ContentSequence:
-    """The tree, one root item; with no bookmarks it says that nothing was found.
+    """The tree, one root item, without its library; no bookmarks: nothing was found.
 
     Built from the templates of TID 1500 instead of highdicom's `MeasurementReport`, which
     refuses a report without measurements.
     """
     root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
     root.ContentSequence = ContentSequence(
-        [*_context(model), *image_library(volume), _measurements(volume, bookmarks, model)]
+        [*_context(model), _measurements(volume, bookmarks, model)]
     )
     root.ContentSequence.append(_evaluations(bookmarks))
     return ContentSequence([root], is_root=True)

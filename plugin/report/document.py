@@ -19,6 +19,7 @@ from pydicom.uid import (
 from plugin.report import codes, equipment, identity, images, provenance, text
 from plugin.report.check import check
 from plugin.report.content import measurement_report
+from plugin.report.library import insert_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ def encode(
     """
     earlier = None if earlier_report is None else dcmread(earlier_report)
     document = _document(volume, bookmarks, model, earlier, UID(sop_class))
+    insert_library(document, volume)
     provenance.complete(document, volume, model, now)
     _mark_replaced(document)
     check(document, volume)

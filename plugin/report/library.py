@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 from highdicom.sr import (
     CodeContentItem,
-    ContainerContentItem,
     ContentItem,
-    ContentSequence,
-    ImageContentItem,
     NumContentItem,
     RelationshipTypeValues,
     UIDRefContentItem,
 )
+from pydicom import Dataset
 
-from plugin.report import codes, images
+from plugin.report import codes, images, tree
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
     from pydicom.sr.coding import Code
 
     from plugin.volume import Volume
@@ -26,33 +23,54 @@ if TYPE_CHECKING:
 ACQUIRED = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
-def image_library(volume: Volume) -> list[ContainerContentItem]:
+def image_library(volume: Volume) -> Dataset:
     """The library as one group: what the images share, then a reference to each.
 
-    highdicom's `ImageLibrary` repeats every descriptor for each image and cannot describe
-    Enhanced images, which keep their geometry in functional groups.
+    Plain data sets: highdicom's `ImageLibrary` repeats every descriptor for each image and
+    cannot describe Enhanced images, which keep their geometry in functional groups.
     """
     headers = list(images.headers_by_uid(volume).values())
-    group = ContainerContentItem(
-        name=codes.IMAGE_LIBRARY_GROUP, relationship_type=RelationshipTypeValues.CONTAINS
-    )
-    group.ContentSequence = ContentSequence(
-        [*_shared(headers[0], volume.slices[0].frame_number), *map(_entry, headers)]
-    )
-    library = ContainerContentItem(
-        name=codes.IMAGE_LIBRARY, relationship_type=RelationshipTypeValues.CONTAINS
-    )
-    library.ContentSequence = ContentSequence([group])
-    return [library]
+    shared = _shared(headers[0], volume.slices[0].frame_number)
+    group = _container(codes.IMAGE_LIBRARY_GROUP, [*shared, *map(_entry, headers)])
+    return _container(codes.IMAGE_LIBRARY, [group])
 
 
-def _entry(header: Dataset) -> ImageContentItem:
-    return ImageContentItem(
-        name=codes.SOURCE,
-        referenced_sop_class_uid=header.SOPClassUID,
-        referenced_sop_instance_uid=header.SOPInstanceUID,
-        relationship_type=RelationshipTypeValues.CONTAINS,
+def insert_library(document: Dataset, volume: Volume) -> None:
+    """Put the library of the volume before the measurements of a report (TID 1500, row 5).
+
+    Done when the report is built: highdicom copies and searches whatever tree it is given,
+    which for a thousand images takes longer than all the rest.
+    """
+    items = document.ContentSequence
+    place = next(
+        i for i, item in enumerate(items) if tree.is_named(item, codes.IMAGING_MEASUREMENTS)
     )
+    document.ContentSequence = [*items[:place], image_library(volume), *items[place:]]
+
+
+def _entry(header: Dataset) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = header.SOPClassUID
+    reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    entry = _item("IMAGE", codes.SOURCE)
+    entry.ReferencedSOPSequence = [reference]
+    return entry
+
+
+def _container(name: Code, items: list[Dataset]) -> Dataset:
+    container = _item("CONTAINER", name)
+    container.ContinuityOfContent = "CONTINUOUS"
+    container.ContentSequence = items
+    return container
+
+
+def _item(value_type: str, name: Code) -> Dataset:
+    """What every content item has (PS3.3 Table C.17-5)."""
+    item = Dataset()
+    item.RelationshipType = "CONTAINS"
+    item.ValueType = value_type
+    item.ConceptNameCodeSequence = [codes.item(name)]
+    return item
 
 
 def _shared(header: Dataset, frame_number: int | None) -> list[ContentItem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -36,18 +37,18 @@ def tool(name: str) -> str:
 
 def dciodvfy(path: Path) -> list[str]:
     """The Error lines of dciodvfy (dicom3tools) on any DICOM object."""
-    return [line for line in _said(tool("dciodvfy"), str(path))[1] if line.startswith("Error")]
+    return [line for line in run(tool("dciodvfy"), str(path))[1] if line.startswith("Error")]
 
 
 def dsrdump(path: Path) -> list[str]:
     """What dsrdump (DCMTK) says about an SR that it cannot read."""
-    status, lines = _said(tool("dsrdump"), "-q", str(path))
+    status, lines = run(tool("dsrdump"), "-q", str(path))
     return (lines or ["exit status other than 0"]) if status else []
 
 
 def dcmpschk(path: Path) -> list[str]:
     """The errors of dcmpschk (DCMTK) on a presentation state."""
-    _, lines = _said(tool("dcmpschk"), str(path))
+    _, lines = run(tool("dcmpschk"), str(path))
     return [line for line in lines if line.startswith("E:")]
 
 
@@ -58,7 +59,7 @@ def pixelmed(path: Path, template: int = 1500) -> list[str]:
         missing("PixelMed (pixelmed-apps)")
     options = [*QUICK_START, *(f"-Djdk.xml.{limit}=0" for limit in JAXP_LIMITS)]
     validator = "com.pixelmed.validate.DicomSRValidator"
-    _, lines = _said(java, *options, "-cp", str(PIXELMED_JAR), validator, str(path))
+    _, lines = run(java, *options, "-cp", str(PIXELMED_JAR), validator, str(path))
     expected = (f"Found Root Template TID_{template}", "IOD validation complete")
     silent = [f"did not say: {words}" for words in expected if words not in "\n".join(lines)]
     return [line for line in lines if line.startswith("Error")] + silent
@@ -66,10 +67,10 @@ def pixelmed(path: Path, template: int = 1500) -> list[str]:
 
 def hydrated(path: Path, volume: Volume, folder: Path) -> list[dict[str, Any]]:
     """The measurements that a Cornerstone3D viewer would draw from an SR, in LPS mm."""
-    _install_node_packages()
+    install_node_packages()
     planes = folder / "planes.json"
     planes.write_text(json.dumps(_planes(volume)))
-    status, lines = _said(tool("node"), str(HERE / "hydrate.mjs"), str(path), str(planes))
+    status, lines = run(tool("node"), str(HERE / "hydrate.mjs"), str(path), str(planes))
     assert status == 0, "\n".join(lines)
     found: list[dict[str, Any]] = next(json.loads(line) for line in lines if line.startswith("["))
     return found
@@ -96,29 +97,32 @@ def _planes(volume: Volume) -> dict[str, dict[str, Any]]:
     }
 
 
-def _install_node_packages() -> None:
-    """Install the pinned packages on first use."""
+def install_node_packages() -> None:
+    """Install the pinned packages, on first use and when the pins change."""
     npm, node = tool("npm"), tool("node")
-    version = re.search(r"\d+", _said(node, "--version")[1][0])
+    version = re.search(r"\d+", run(node, "--version")[1][0])
     if version is None or int(version.group()) < OLDEST_NODE:
         missing(f"Node.js {OLDEST_NODE} or newer")
-    if (HERE / "node_modules" / ".package-lock.json").exists():
+    pins, installed = HERE / "package-lock.json", HERE / "node_modules" / ".installed-pins.json"
+    if installed.exists() and installed.read_bytes() == pins.read_bytes():
         return
     install = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(HERE))
-    status, lines = _said(npm, *install)
+    status, lines = run(npm, *install)
     if status:
         missing(f"packages of Node.js ({lines[-1] if lines else 'npm ci failed'})")
+    shutil.copyfile(pins, installed)
 
 
-def _said(*command: str) -> tuple[int, list[str]]:
-    """Exit status, and the lines of both outputs."""
+def run(*command: str, **environment: str) -> tuple[int, list[str]]:
+    """Exit status and the lines of both outputs; `environment` adds to that of the tests."""
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=240,
+        timeout=280,
         check=False,
+        env=os.environ | environment,
     )
     return done.returncode, done.stdout.splitlines()

@@ -72,54 +72,70 @@ function serve() {
   return new Promise((ready) => { server.listen(0, '127.0.0.1', () => ready(server)); });
 }
 
-async function click(page, words) {
-  const button = await page.waitForFunction(
-    (pattern) => [...document.querySelectorAll('button')]
-      .find((each) => new RegExp(pattern, 'i').test(each.innerText.trim())),
-    { timeout: PATIENCE }, words,
-  );
-  await button.click();
+// Clicks the button with these words; false when it does not appear in time.
+async function press(page, words, timeout) {
+  const find = (pattern) => [...document.querySelectorAll('button')]
+    .find((each) => new RegExp(pattern, 'i').test(each.innerText.trim()));
+  const button = await page.waitForFunction(find, { timeout }, words).catch(() => null);
+  await button?.click();
+  return Boolean(button);
 }
 
-async function dismissTour(page) {
-  const found = await page.evaluate(() => {
-    const skip = [...document.querySelectorAll('button')].find((b) => /skip all/i.test(b.innerText));
-    skip?.click();
-    return Boolean(skip);
+// Loads the report as a person would: double click on its thumbnail, then "Yes" to the question.
+// A tour that opens late swallows clicks, so this is tried again for as long as patience lasts.
+async function loadReport(page) {
+  const patienceEnds = Date.now() + PATIENCE;
+  while (Date.now() < patienceEnds) {
+    await press(page, '^skip all', 500);
+    const report = await page.$('[data-cy="study-browser-thumbnail-no-image"]');
+    await report?.click({ count: 2 });
+    if (await press(page, '^(yes|hydrate|load)', 8000)) return;
+  }
+  throw new Error('the viewer did not offer to load the report');
+}
+
+// What the viewer now has and shows; runs in the page.
+function observe() {
+  const { cornerstoneViewportService, measurementService, viewportGridService } = window.services;
+  const viewport = cornerstoneViewportService.getCornerstoneViewport(
+    viewportGridService.getActiveViewportId(),
+  );
+  const measurements = measurementService.getMeasurements().map((each) => {
+    const [{ length, width, unit } = {}] = Object.values(each.data ?? {});
+    return {
+      label: each.label, tool: each.toolName, instance: each.SOPInstanceUID, length, width, unit,
+    };
   });
-  return found;
+  return { measurements, image: viewport?.getCurrentImageId?.() ?? '', text: document.body.innerText };
 }
 
 async function main() {
   const server = await serve();
   const browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM, headless: true,
+    executablePath: process.env.CHROMIUM,
     args: [
       '--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
-      '--ignore-gpu-blocklist', '--disable-dev-shm-usage', '--window-size=1400,900',
+      '--ignore-gpu-blocklist', '--disable-dev-shm-usage',
     ],
   });
   try {
     const page = await browser.newPage();
     await page.setViewport({ width: 1400, height: 900 });
-    const address = `http://127.0.0.1:${server.address().port}`;
-    await page.goto(`${address}/viewer?StudyInstanceUIDs=${study}`, { waitUntil: 'domcontentloaded' });
-    const report = await page.waitForSelector(
-      '[data-cy="study-browser-thumbnail-no-image"]', { timeout: PATIENCE },
-    );
+    const viewer = `http://127.0.0.1:${server.address().port}/viewer?StudyInstanceUIDs=${study}`;
+    await page.goto(viewer, { waitUntil: 'domcontentloaded' });
+    await page.waitForSelector('[data-cy="study-browser-thumbnail-no-image"]', { timeout: PATIENCE });
     await page.waitForSelector('canvas', { timeout: PATIENCE });
-    await dismissTour(page);
-    console.log(JSON.stringify(await page.evaluate(() => Object.keys(window).filter((k) => /service|command|corner|ohif|extension/i.test(k)))));
-    await report.click({ count: 2 });
-    await click(page, '^(yes|hydrate|load)');
-    await new Promise(r => setTimeout(r, 8000));
+    await loadReport(page);
+    await page.waitForFunction(
+      () => /Lesion 1: [^]* mm/.test(document.querySelector('svg.svg-layer')?.textContent ?? ''),
+      { timeout: PATIENCE },
+    );
     await page.screenshot({ path: picture });
-    console.log(await page.evaluate(() => document.body.innerText));
-    const services = await page.evaluate(() => typeof window.services);
-    console.log(services);
+    console.log(JSON.stringify(await page.evaluate(observe)));
   } finally {
     await browser.close();
     server.close();
+    server.closeAllConnections();
   }
 }
 
