@@ -15,7 +15,7 @@ group_packages() {
     case $1 in
         python) echo "$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ;;
         demo) echo orthanc orthanc-dicomweb dcmtk ;;
-        test) echo orthanc orthanc-dicomweb dcmtk default-jre-headless pixelmed-apps ;;
+        test) echo orthanc orthanc-dicomweb dcmtk default-jre-headless pixelmed-apps chromium ;;
         *) echo "usage: ${0##*/} python|demo|test" >&2; exit 2 ;;
     esac
 }
@@ -29,6 +29,7 @@ is_present() {
         dcmtk) command -v storescu && command -v dsrdump ;;
         default-jre-headless) command -v java ;;
         pixelmed-apps) [ -e /usr/share/java/pixelmed.jar ] ;;
+        chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     esac >/dev/null 2>&1
 }
 

@@ -12,15 +12,16 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
+from deploy.local_pacs import OrthancPacs, find_orthanc
 from plugin import report
+from tests.conftest import missing
 from tests.instances import WrittenSeries
 from tests.node import Node, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from deploy.local_pacs import OrthancPacs
     from plugin import Bookmark
     from plugin.bookmark import Box
 
@@ -43,6 +44,15 @@ def readers(data: Path) -> list[dict[str, Any]]:
     assert len(lesions) == 4
     marked: list[dict[str, Any]] = lesions
     return marked
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[OrthancPacs]:
+    """An Orthanc of its own for each test, because all of them report on the same study."""
+    if find_orthanc() is None:
+        missing("Orthanc")
+    with OrthancPacs(tmp_path / "orthanc") as pacs:
+        yield pacs
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ SERIES = {
     "phantom": phantom(),
     "phantom, normal": phantom(lesions=()),
     "phantom, tilted gantry": phantom(tilt=15.0),
-    "phantom, sagittal": phantom(orientation=Orientation.SAGITTAL),
+    "phantom, sagittal": phantom(orientation=Orientation.SAGITTAL, shape=(120, 256, 256)),
     "LIDC-IDRI-0001": real("LIDC-IDRI-0001"),
     "Lung_Dx-A0001-3": real("Lung_Dx-A0001-3"),
     "STS_003": real("STS_003"),
