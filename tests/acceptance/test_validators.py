@@ -83,6 +83,16 @@ def phantom(**spec: Any) -> Callable[[], tuple[Volume, list[Bookmark]]]:
     return make
 
 
+def real_with_drawn_lesion(name: str) -> Callable[[], tuple[Volume, list[Bookmark]]]:
+    """A real series whose lesions nobody has marked, with one that is made up."""
+
+    def make() -> tuple[Volume, list[Bookmark]]:
+        source = series(shared_data("series", name))
+        return source, [bookmark(source)]
+
+    return make
+
+
 def multi_frame() -> tuple[Volume, list[Bookmark]]:
     source = enhanced()
     return source, [bookmark(source)]
@@ -103,6 +113,7 @@ SERIES = {
     "LIDC-IDRI-0001": real("LIDC-IDRI-0001"),
     "Lung_Dx-A0001-3": real("Lung_Dx-A0001-3"),
     "STS_003": real("STS_003"),
+    "CRLM-CT-1004": real_with_drawn_lesion("CRLM-CT-1004"),
 }
 
 
