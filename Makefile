@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## the whole loop through a PACS; SERIES=FOLDER for your own
 
 test: $(INSTALLED)  ## all tests, with the real peers that can be installed
 	@deploy/system-packages.sh test || true
-	@$(BIN)/python -m pytest $(PYTEST)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
 
 check: $(INSTALLED)  ## style, types, spelling and import arrows
 	@$(BIN)/ruff check .

@@ -54,7 +54,7 @@ def report(tmp_path: Path, ct: WrittenSeries) -> Path:
 
 def _send(paths: Sequence[Path], pacs: LocalPacs) -> None:
     peer = Destination(name="p", host=LOOPBACK, port=pacs.dicom_port, ae_title=pacs.ae_title)
-    sent = delivery.send(paths, peer, "SENDER", timeout_s=30)
+    sent = delivery.send([(path,) for path in paths], peer, "SENDER", timeout_s=30)
     assert sent.outcome is delivery.Outcome.KEPT, sent.reason
 
 
