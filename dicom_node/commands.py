@@ -78,7 +78,7 @@ def analyse(arguments: Namespace) -> int:
                 results.append((series, analysis))
     _write_results(arguments, [analysis for _, analysis in results])
     for series, analysis in results:
-        out.print(_bookmark_table(series.series_instance_uid, analysis.bookmarks))
+        _print_bookmarks(series.series_instance_uid, analysis.bookmarks)
     return OK if results else FAILED
 
 
@@ -181,8 +181,15 @@ def _numbered(path: Path, number: int, total: int) -> Path:
     return path if total == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
-def _bookmark_table(series_uid: str, bookmarks: tuple[Bookmark, ...]) -> Table:
-    table = Table(title=f"series {series_uid}", title_justify="left")
+def _print_bookmarks(series_uid: str, bookmarks: tuple[Bookmark, ...]) -> None:
+    count = f"{len(bookmarks)} lesions" if bookmarks else "no lesion above the threshold"
+    out.print(f"series {series_uid}: {count}", soft_wrap=True)
+    if bookmarks:
+        out.print(_bookmark_table(bookmarks))
+
+
+def _bookmark_table(bookmarks: tuple[Bookmark, ...]) -> Table:
+    table = Table()
     for name in ("lesion", "site", "long x short mm", "score", "key slice", "box"):
         table.add_column(name, justify="left" if name == "site" else "right")
     for number, found in enumerate(bookmarks, start=1):
