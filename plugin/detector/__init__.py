@@ -34,7 +34,7 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Name and version, such as "lesionmark-classical 1".
+        """Name and version, such as "lesionmark-lung 1".
 
         It changes whenever detections may change.
         """
@@ -47,6 +47,6 @@ class Detector(Protocol):
 
 def load() -> Detector:
     """The detector that is shipped."""
-    from plugin.detector.classical import ClassicalDetector
+    from plugin.detector.learned import shipped
 
-    return ClassicalDetector()
+    return shipped()

@@ -89,12 +89,12 @@ def test_a_small_lesion_is_not_a_large_one_that_lies_around_it() -> None:
 
 
 def test_new_tracking_uids_name_series_slices_model_and_lesion() -> None:
-    uid = new_tracking_uid(VOLUME, "classical-1", 0)
+    uid = new_tracking_uid(VOLUME, "model 1", 0)
 
-    assert uid == new_tracking_uid(VOLUME, "classical-1", 0)
+    assert uid == new_tracking_uid(VOLUME, "model 1", 0)
     others = {
-        new_tracking_uid(VOLUME, "classical-1", 1),
+        new_tracking_uid(VOLUME, "model 1", 1),
         new_tracking_uid(VOLUME, "classical-2", 0),
-        new_tracking_uid(volume_of("a", "b"), "classical-1", 0),
+        new_tracking_uid(volume_of("a", "b"), "model 1", 0),
     }
     assert len(others | {uid}) == 4

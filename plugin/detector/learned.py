@@ -1,0 +1,220 @@
+"""The learned detector: the network at full, half and quarter size, then the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from plugin.bookmark import LesionType
+from plugin.detector import Detection, checkpoint
+from plugin.detector.lattice import Lattice, lattice, sample, source
+from plugin.detector.lungs import closed, lungs
+from plugin.detector.network import INPUT_SPACING
+from plugin.detector.nms import suppress
+from plugin.detector.outline import outline
+from plugin.detector.response import Candidate, Response, respond
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from plugin.detector.network import Network
+    from plugin.volume import Volume
+
+#: Most lesions of one series.
+MOST = 50
+#: Candidates nearer to each other than this are one lesion, however small they seem, mm.
+NEAREST_MM = 4.0
+#: How much coarser the grids of the passes for masses are than that for nodules. A pass at half
+#: size costs an eighth of the first one.
+COARSER = (2.0, 4.0)
+#: A coarser pass has a say on lesions of at least this long axis times its coarseness, mm.
+SEEN_MM = 5.0
+#: From this long axis times its coarseness on it knows the lesion better than a finer pass, mm.
+MASS_MM = 11.0
+#: A mass takes the place of the pieces inside it when its score is this share of their best.
+MASS_SHARE = 0.5
+#: Edge of the cubes on which the lungs are found, mm.
+LUNG_MM = 4.0
+#: Candidates may lie this far outside the closed lungs, mm.
+MARGIN_MM = 6.0
+#: The network sees this much around the places where lesions may lie, mm.
+SURROUNDINGS_MM = 24.0
+#: In a narrower field of view lung cannot be told from the air around a patient, mm.
+NARROW_MM = 200.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate together with the pass that found it."""
+
+    #: Peak, size and score.
+    candidate: Candidate
+    #: Centre in mm, LPS (z, y, x).
+    centre: NDArray[np.float64]
+    #: Map of insides of the pass.
+    response: Response
+    #: The pass's grid.
+    lattice: Lattice
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """Where lesions may lie."""
+
+    #: Cubes along the patient's axes.
+    grid: Lattice
+    #: Distance of each cube from the closed lungs, mm, [z, y, x].
+    outside: NDArray[np.float64]
+
+    def away(self, centre: NDArray[np.float64]) -> float:
+        """Distance of a place, mm in LPS (z, y, x), from the lungs."""
+        index = np.round((centre - self.grid.origin) / self.grid.spacing).astype(int)
+        z, y, x = index.clip(0, np.array(self.grid.shape) - 1)
+        return float(self.outside[z, y, x])
+
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Corners of the part that the network has to see, mm in LPS (z, y, x)."""
+        cubes = np.argwhere(self.outside <= MARGIN_MM).astype(np.float64)
+        low, high = self.grid.to_mm(cubes.min(axis=0)), self.grid.to_mm(cubes.max(axis=0))
+        return low - SURROUNDINGS_MM, high + SURROUNDINGS_MM
+
+
+@dataclass(frozen=True)
+class LearnedDetector:
+    """Finds nodules and masses of the lung."""
+
+    #: In evaluation mode, on its device.
+    network: Network
+    #: Where it runs.
+    device: torch.device
+    #: Name and version of the weights.
+    version: str
+    #: What the network says where the score is to be 0.5, 0 to 1.
+    midpoint: float = 0.5
+
+    def detect(self, volume: Volume) -> list[Detection]:
+        """Lesions of a volume, best score first."""
+        hu = source(volume, self.device)
+        place = look_for_lungs(hu, volume)
+        if place is None:
+            return []
+        found = self._pass(volume, hu, place, 1.0)
+        for coarser in COARSER:
+            found = merge(found, self._pass(volume, hu, place, coarser), coarser)
+        kept = [each for each in found if place.away(each.centre) <= MARGIN_MM]
+        detections = (self._detection(each, volume) for each in best(kept))
+        return [each for each in detections if each is not None]
+
+    def _pass(self, volume: Volume, hu: Tensor, place: Lungs, coarser: float) -> list[Found]:
+        grid = lattice(volume, spacing(coarser), place.bounds())
+        response = respond(self.network, hu, grid)
+        return [
+            Found(each, grid.to_mm(np.array(each.centre)), response, grid)
+            for each in response.candidates
+        ]
+
+    def _detection(self, found: Found, volume: Volume) -> Detection | None:
+        piece = outline(found.candidate, found.response.inside, found.lattice, volume)
+        if piece is None:
+            return None
+        return Detection(
+            mask=piece.mask,
+            offset=piece.offset,
+            score=calibrated(found.candidate.score, self.midpoint),
+            lesion_type=LesionType.LUNG,
+        )
+
+
+def shipped() -> LearnedDetector:
+    """The detector with the weights of this installation, on a CUDA device where there is one.
+
+    Raises DamagedWeights.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    weights = checkpoint.read(checkpoint.shipped())
+    network = weights.network.to(device)
+    return LearnedDetector(network, device, weights.version, weights.midpoint)
+
+
+def spacing(coarser: float) -> tuple[float, float, float]:
+    """Voxels of a pass, mm (z, y, x)."""
+    z, y, x = INPUT_SPACING
+    return z * coarser, y * coarser, x * coarser
+
+
+def merge(finer: Sequence[Found], coarse: Sequence[Found], coarser: float) -> list[Found]:
+    """What a finer and a coarser pass found, as one list.
+
+    A mass, which the coarser pass knows better, takes the place and best score of its pieces,
+    unless a piece is much more certain. What else it sees lends its score to the best piece there.
+    """
+    merged = list(finer)
+    for whole in sorted(coarse, key=lambda each: -each.candidate.score):
+        long_mm = whole.candidate.size_mm[0]
+        if long_mm >= SEEN_MM * coarser:
+            merged = _merge_one(merged, whole, mass=long_mm >= MASS_MM * coarser)
+    return merged
+
+
+def _merge_one(finer: list[Found], whole: Found, *, mass: bool) -> list[Found]:
+    inside = [each for each in finer if _contains(whole, each)]
+    rest = [each for each in finer if not _contains(whole, each)]
+    best_piece = max(inside, key=_score, default=whole)
+    score = max(_score(whole), _score(best_piece))
+    if mass and _score(whole) >= MASS_SHARE * score:
+        return [*rest, _with_score(whole, score)]
+    pieces = [_with_score(each, score) if each is best_piece else each for each in inside]
+    return rest + pieces
+
+
+def _score(found: Found) -> float:
+    return found.candidate.score
+
+
+def _with_score(found: Found, score: float) -> Found:
+    return replace(found, candidate=replace(found.candidate, score=score))
+
+
+def _contains(mass: Found, piece: Found) -> bool:
+    away = float(np.linalg.norm(piece.centre - mass.centre))
+    return away <= mass.candidate.size_mm[0] / 2
+
+
+def look_for_lungs(hu: Tensor, volume: Volume) -> Lungs | None:
+    """The lungs of a volume, or everything where they cannot be told from the air around.
+
+    None where there is no lung.
+    """
+    grid = lattice(volume, (LUNG_MM, LUNG_MM, LUNG_MM))
+    lung = lungs(sample(hu, grid, 0, grid.shape)[0].cpu().numpy(), LUNG_MM)
+    if lung.any():
+        outside = ndimage.distance_transform_edt(~closed(lung, LUNG_MM)) * LUNG_MM
+        return Lungs(grid, outside)
+    narrow = min(grid.shape[1:]) * LUNG_MM < NARROW_MM
+    return Lungs(grid, np.zeros(grid.shape)) if narrow else None
+
+
+def best(found: Sequence[Found]) -> list[Found]:
+    """One of each group of candidates that mean the same lesion, best score first."""
+    if not found:
+        return []
+    sizes = np.array([f.candidate.size_mm[0] for f in found])
+    kept = suppress(
+        np.array([f.centre for f in found]),
+        np.maximum(sizes / 2, NEAREST_MM),
+        np.array([f.candidate.score for f in found]),
+    )
+    return [found[index] for index in kept[:MOST]]
+
+
+def calibrated(value: float, midpoint: float) -> float:
+    """A probability moved in log odds, so that `midpoint` becomes 0.5."""
+    yes, no = value * (1.0 - midpoint), midpoint * (1.0 - value)
+    return yes / (yes + no)

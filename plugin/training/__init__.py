@@ -1,0 +1,1 @@
+"""Learning the detector's weights; never imported by the runtime."""

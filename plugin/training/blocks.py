@@ -1,0 +1,99 @@
+"""An endless, seeded stream of training batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from plugin.training.collage import Block, make_block
+from plugin.training.targets import Targets, make_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from plugin.training.backgrounds import Background
+    from plugin.training.tiles import Tile
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything of one magnification that blocks are made of."""
+
+    #: Versions of each lesion.
+    tiles: Sequence[Sequence[Tile]]
+    #: Lesion-free series.
+    backgrounds: Sequence[Background]
+    #: Voxels [N, 3] of hard negatives by the name of the background.
+    hard: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How blocks are composed."""
+
+    #: Blocks in a batch.
+    batch: int
+    #: Voxels of a block (z, y, x) on the input's grid.
+    shape: tuple[int, int, int]
+    #: Share of blocks without lesions.
+    negative: float
+    #: Share of blocks at half size.
+    half: float
+    #: Tiles pasted into a block; at half size four times as small.
+    tiles: int = 4
+
+
+class Blocks(IterableDataset[tuple[Tensor, ...]]):
+    """Batches (HU [b, z, y, x], then the fields of Targets), the same for the same seed."""
+
+    def __init__(self, full: Pool, half: Pool, mix: Mix, seed: tuple[int, ...]) -> None:
+        self._full, self._half, self._mix, self._seed = full, half, mix, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        rng = np.random.default_rng(self._seed)
+        while True:
+            blocks = [self._block(rng) for _ in range(self._mix.batch)]
+            yield collate(blocks)
+
+    def _block(self, rng: np.random.Generator) -> Block:
+        pool = self._half if rng.random() < self._mix.half else self._full
+        ground = _ground(pool, self._mix.shape, rng)
+        if rng.random() < self._mix.negative:
+            return make_block(ground, [], [], rng)
+        chosen = rng.choice(len(pool.tiles), self._mix.tiles, replace=False)
+        tiles = [_draw(pool.tiles[int(i)], rng) for i in chosen]
+        return make_block(ground, tiles, _decoys(pool, rng), rng)
+
+
+def _ground(pool: Pool, shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.int16]:
+    """A lesion-free crop [z, y, x], more often than not around a hard negative."""
+    weights = np.array([background.weight for background in pool.backgrounds])
+    number = int(rng.choice(len(weights), p=weights / weights.sum()))
+    background = pool.backgrounds[number]
+    near = pool.hard.get(background.name) if rng.random() < 0.6 else None
+    return background.crop(shape, rng, near)
+
+
+def _draw(versions: Sequence[Tile], rng: np.random.Generator) -> Tile:
+    return versions[int(rng.integers(len(versions)))]
+
+
+def _decoys(pool: Pool, rng: np.random.Generator) -> list[NDArray[np.int16]]:
+    """Up to three lesion-free pieces of the size of tiles."""
+    shapes = rng.integers((10, 24, 24), (26, 60, 60), (rng.integers(0, 4), 3))
+    return [_ground(pool, (int(z), int(y), int(x)), rng) for z, y, x in shapes]
+
+
+def collate(blocks: Sequence[Block]) -> tuple[Tensor, ...]:
+    """Blocks as one batch: HU [b, z, y, x], then each field of Targets with a batch axis."""
+    hu = torch.from_numpy(np.stack([block.hu for block in blocks]).astype(np.float32))
+    targets = [make_targets(block) for block in blocks]
+    stacked = (torch.stack([getattr(t, f.name) for t in targets]) for f in fields(Targets))
+    return hu, *stacked

@@ -1,0 +1,38 @@
+"""The log of a run, and its curves as PNG; needs matplotlib (the extra `training`)."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from plugin.training.losses import Losses
+
+_COLUMNS = ("step", "learning_rate", "centre", "regression", "mask")
+
+
+def write_log(path: Path, step: int, rate: float, parts: Losses) -> None:
+    """Append one line to the log."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
+        if new:
+            writer.writerow(_COLUMNS)
+        writer.writerow([step, f"{rate:.3g}", *(f"{float(part):.4f}" for part in parts)])
+
+
+def draw_curves(log: Path, path: Path) -> None:
+    """Losses and learning rate against the step."""
+    with log.open(newline="", encoding="utf-8") as table:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(table)]
+    steps = [row["step"] for row in rows]
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    for axes, name in zip(figure.subplots(2, 2).flat, _COLUMNS[1:], strict=True):
+        axes.plot(steps, [row[name] for row in rows])
+        axes.set(title=name.replace("_", " "), xlabel="step")
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,72 @@
+"""Losses; each is silent where the data say nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from plugin.detector.network import Maps
+    from plugin.training.targets import Targets
+
+#: Lesions a block that the centre loss is divided by at least.
+_LEAST_LESIONS = 2.0
+
+
+class Losses(NamedTuple):
+    """The parts of the loss, each a scalar."""
+
+    #: Focal loss of the centres, per lesion.
+    centre: Tensor
+    #: Smooth L1 of offset, log sizes and direction, per voxel that counts.
+    regression: Tensor
+    #: Cross entropy plus Dice loss of the mask.
+    mask: Tensor
+
+    def total(self) -> Tensor:
+        """What is minimised."""
+        return self.centre + self.regression + self.mask
+
+
+def losses(maps: Maps, targets: Targets) -> Losses:
+    """Losses of a batch."""
+    regression = torch.cat((maps.offset, maps.log_size, maps.direction), dim=1).float()
+    return Losses(
+        focal(maps.centre.float(), targets.centre, targets.valid),
+        smooth_l1(regression, targets.regression, targets.weight),
+        mask_loss(maps.mask.float(), targets.mask, targets.mask_weight),
+    )
+
+
+def focal(logit: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Focal loss for a map that is 1 at centres and falls off around them (Law and Deng 2018).
+
+    Voxels count with (1 - target)^4 as background. The sum is divided by the number of lesions,
+    or twice that of blocks where it is more: a batch with hardly a lesion must not outweigh
+    the others.
+    """
+    log_yes, log_no = functional.logsigmoid(logit), functional.logsigmoid(-logit)
+    yes = log_yes.exp()
+    centre = (target == 1.0).float() * valid
+    positive = centre * (1 - yes) ** 2 * log_yes
+    negative = (valid - centre) * (1 - target) ** 4 * yes**2 * log_no
+    lesions = centre.sum().clamp(min=_LEAST_LESIONS * len(logit))
+    return -(positive + negative).sum() / lesions
+
+
+def smooth_l1(value: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of the smooth L1 distance (turning at 0.2), summed over channels."""
+    distance = functional.smooth_l1_loss(value, target, reduction="none", beta=0.2) * weight
+    return distance.sum() / weight.sum().clamp(min=1.0)
+
+
+def mask_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross entropy plus one minus the weighted Dice coefficient."""
+    entropy = functional.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
+    inside = torch.sigmoid(logit) * weight
+    overlap = 2 * (inside * target).sum() + 1.0
+    dice = overlap / (inside.sum() + (target * weight).sum() + 1.0)
+    return entropy / weight.sum().clamp(min=1.0) + 1.0 - dice

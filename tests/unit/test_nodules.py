@@ -1,0 +1,53 @@
+"""The reader of nodule patches, on a folder written for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jpeg_ls
+import numpy as np
+import pytest
+
+from plugin.datasets.nodules import read_patches
+from plugin.evaluation.cases import held_out_patches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _write(folder: Path, names: list[str], shape: tuple[int, int, int]) -> list[np.ndarray]:
+    rng, lines, masks, images = np.random.default_rng(0), [], {}, []
+    for name in names:
+        hu = rng.integers(-1024, 600, shape).astype(np.int16)
+        mask = np.zeros(shape, bool)
+        mask[1:3, 2:7, 3:9] = True
+        stored = (hu.reshape(-1, shape[2]) + 1024).astype(np.uint16)
+        (folder / f"{name}.jls").write_bytes(jpeg_ls.encode(stored).tobytes())
+        masks[name] = np.packbits(mask)
+        lines.append(f"{name},{shape[0]},{shape[1]},{shape[2]},6")
+        images.append(hu)
+    np.savez(folder / "masks.npz", **masks)
+    table = "\n".join(["name,depth,rows,columns,diameter_mm", *lines])
+    (folder / "nodules.csv").write_text(table + "\n")
+    return images
+
+
+def test_patches_come_back_voxel_by_voxel(tmp_path: Path) -> None:
+    images = _write(tmp_path, ["1.2.840.1_0", "1.2.840.1_1"], (4, 9, 11))
+    patches = list(read_patches(tmp_path))
+    assert [patch.series_instance_uid for patch in patches] == ["1.2.840.1"] * 2
+    for patch, hu in zip(patches, images, strict=True):
+        assert np.array_equal(patch.hu, hu)
+        assert np.argwhere(patch.mask).min(axis=0).tolist() == [1, 2, 3]
+        assert patch.mask.sum() == 2 * 5 * 6
+
+
+def test_only_held_out_scans_are_judged_and_their_truth_is_measured(tmp_path: Path) -> None:
+    _write(tmp_path, [f"1.2.840.{n}_0" for n in range(30)], (4, 9, 11))
+    cases = list(held_out_patches(tmp_path))
+    assert 0 < len(cases) < 15
+    volume = cases[0].volume()
+    (truth,) = cases[0].truths(volume)
+    assert truth.centre.tolist() == [5.5, 4.0, 1.5]  # (x, y, z) at 1 mm
+    assert truth.axes_mm == pytest.approx((7.2, 6.4), abs=0.6)
+    assert truth.diameter_mm == truth.axes_mm[0]

@@ -1,0 +1,177 @@
+"""Losses worked out by hand, the schedule, resuming, and the configuration."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from plugin.detector.network import Architecture
+from plugin.training import loop
+from plugin.training.backgrounds import make_background
+from plugin.training.blocks import Pool
+from plugin.training.config import (
+    BackgroundSource,
+    Composition,
+    Config,
+    InvalidConfig,
+    Optimisation,
+    load,
+)
+from plugin.training.losses import focal, mask_loss, smooth_l1
+from plugin.training.shape import shape_of
+from plugin.training.tiles import Tile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = Architecture(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
+
+
+def test_the_focal_loss_of_three_voxels() -> None:
+    # p = 0.5 everywhere: a centre, a neighbour of target 0.5, background; one block counts as two
+    # lesions at least.
+    logit, target = torch.zeros(1, 1, 1, 1, 3), torch.tensor([1.0, 0.5, 0.0]).reshape(1, 1, 1, 1, 3)
+    expected = 0.25 * math.log(2) * (1 + 0.5**4 + 1) / 2
+    assert focal(logit, target, torch.ones_like(target)).item() == pytest.approx(expected)
+    silent = torch.tensor([1.0, 1.0, 0.0]).reshape(target.shape)
+    assert focal(logit, target, silent).item() == pytest.approx(expected - 0.25 * math.log(2) / 2)
+
+
+def test_smooth_l1_turns_at_a_fifth_and_counts_only_what_has_weight() -> None:
+    value = torch.tensor([[0.1, 1.2, 50.0]]).reshape(1, 1, 3)
+    weight = torch.tensor([1.0, 1.0, 0.0]).reshape(1, 1, 3)
+    expected = (0.5 * 0.1**2 / 0.2 + 1.2 - 0.1) / 2
+    assert smooth_l1(value, torch.zeros_like(value), weight).item() == pytest.approx(expected)
+
+
+def test_the_mask_loss_rewards_overlap_and_is_silent_without_weight() -> None:
+    target = torch.zeros(1, 1, 2, 8, 8)
+    target[..., 2:6, 2:6] = 1.0
+    right, wrong = 20 * target - 10, 10 - 20 * target
+    weight = torch.ones_like(target)
+    assert mask_loss(right, target, weight).item() == pytest.approx(0.0, abs=1e-3)
+    assert mask_loss(wrong, target, weight).item() > 5
+    assert mask_loss(wrong, target, 0 * weight).item() == pytest.approx(0.0)
+
+
+def test_the_rate_rises_falls_and_ends() -> None:
+    settings = Optimisation(steps=1000, warmup=100, learning_rate=1.0)
+    rates = [loop.learning_rate(settings, s, loop.progress(settings, s, 0.0)) for s in (0, 99, 500)]
+    assert rates == pytest.approx([0.01, 0.976, 0.505], abs=0.01)
+    assert loop.learning_rate(settings, 1000, 1.0) == pytest.approx(0.01)
+
+
+def test_minutes_draw_the_schedule_together() -> None:
+    settings = Optimisation(steps=1000, minutes=10)
+    assert loop.progress(settings, 100, 0.0) == 0.1
+    assert loop.progress(settings, 100, 300.0) == 0.5
+    assert loop.progress(settings, 100, 6000.0) == 1.0
+
+
+def _pools() -> tuple[Pool, Pool]:
+    mask = np.zeros((8, 24, 24), bool)
+    mask[2:6, 8:16, 6:18] = True
+    tile = Tile(np.where(mask, 40, -850).astype(np.int16), mask, shape_of(mask, (2.0, 1.0, 1.0)))
+    hu = np.random.default_rng(0).normal(-850, 30, (16, 96, 96)).astype(np.int16)
+    ground = make_background("b", hu, np.empty((0, 2, 3)), (2.0, 1.0, 1.0), 1.0)
+    pool = Pool([[tile]] * 4, [ground])
+    return pool, pool
+
+
+def _config(output: Path, steps: int) -> Config:
+    return Config(
+        patches=output,
+        output=output,
+        backgrounds=(BackgroundSource(output),),
+        composition=Composition(batch=1, shape=(8, 48, 48), negative=0.0),
+        optimisation=Optimisation(steps=steps, warmup=2, checkpoint=2, mining=4, average=0.5),
+        architecture=SMALL,
+    )
+
+
+def _train(config: Config, stop_at: int | None = None) -> loop.State:
+    class Interrupted(Exception):
+        pass
+
+    state = loop.new_state(config, torch.device("cpu"))
+    if (config.output / "last.pt").exists():
+        loop.resume(state, config.output / "last.pt")
+
+    def report(_done: float, _parts: object) -> None:
+        if stop_at is not None and state.step > stop_at:
+            raise Interrupted
+
+    with suppress(Interrupted):
+        loop.train(config, _pools(), state, lambda: 0.0, report)
+    return state
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    expected = _train(_config(whole, 6))
+    _train(_config(broken, 6), stop_at=2)
+    resumed = _train(_config(broken, 6))
+    assert resumed.step == expected.step == 6
+    for a, b in zip(
+        expected.average.network.parameters(), resumed.average.network.parameters(), strict=True
+    ):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert (broken / "curves.png").stat().st_size > 1000
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    config, losses = _config(tmp_path, 40), []
+    loop.train(
+        config,
+        _pools(),
+        loop.new_state(config, torch.device("cpu")),
+        lambda: 0.0,
+        lambda _done, parts: losses.append(float(parts.total())),
+    )
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+
+
+GOOD = """
+patches = "nodules"
+output = "out"
+[[backgrounds]]
+series = "chest"
+excluded = [[1, 2, 3, 4, 5, 6]]
+[optimisation]
+steps = 10
+"""
+
+
+def test_a_configuration_starts_at_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(GOOD)
+    config = load(path)
+    assert config.patches == tmp_path / "nodules"
+    assert config.backgrounds == (
+        BackgroundSource(tmp_path / "chest", excluded=((1, 2, 3, 4, 5, 6),)),
+    )
+    assert (config.optimisation.steps, config.composition) == (10, Composition())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("steps", "stepz"), "optimisation.stepz"),
+        (GOOD.replace("patches", "patchez"), "patchez"),
+        (GOOD.replace("series", "folder"), r"backgrounds\[0\].folder"),
+        ('patches = "a"\noutput = "b"\n', "backgrounds"),
+        ("patches =", "a.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidConfig, match=message):
+        load(path)
