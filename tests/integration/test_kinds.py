@@ -15,7 +15,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from plugin import Kind
+from plugin import Kind, report
 from plugin.datasets import phantom
 from tests.instances import WrittenSeries
 from tests.node import Node
@@ -43,9 +43,12 @@ def test_kinds_and_forms(tmp_path: Path, scripted: ScriptedPacs) -> None:
     finally:
         old.stop()
     assert [kept.SOPClassUID for kept in old.kept] == [ComprehensiveSRStorage]
+    [document] = [k for k in scripted.kept if k.SOPClassUID == Comprehensive3DSRStorage]
+    lesions = len(report.read(document))
+    assert lesions >= len(spec.lesions)
     assert Counter(kept.SOPClassUID for kept in scripted.kept) == {
         Comprehensive3DSRStorage: 1,
-        SecondaryCaptureImageStorage: 2,
+        SecondaryCaptureImageStorage: lesions,
         GrayscaleSoftcopyPresentationStateStorage: 1,
         KeyObjectSelectionDocumentStorage: 1,
         SegmentationStorage: 1,
