@@ -96,13 +96,6 @@ class Listener:
         self._server: ThreadedAssociationServer | None = None
         self._entity = self._make_entity()
 
-    @property
-    def port(self) -> int:
-        """The TCP port in use once started."""
-        if self._server is None or self._server.socket is None:
-            raise RuntimeError("the listener has not been started")
-        return int(self._server.socket.getsockname()[1])
-
     def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         handlers: list[Any] = [
@@ -156,9 +149,10 @@ class Listener:
         if not self._arrivals.is_new(association, place):
             return
         shelf, series_uid = place
-        self._arrivals.add(association, place)
         notice = self._notices.aside if shelf is Shelf.ASIDE else self._notices.began
         notice(series_uid)
+        # Only now: when the notice fails, the next instance has to give it.
+        self._arrivals.add(association, place)
 
     def _quarantine(self, event: Event, error: UnreadableInstance) -> int:
         try:

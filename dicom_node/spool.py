@@ -12,12 +12,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkstemp
+from typing import TYPE_CHECKING
 
 from dicom_node.errors import MismatchedInstance, OutOfSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _PART = ".part"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -98,10 +103,16 @@ class Spool:
         """How many series, or unreadable files, lie on one shelf."""
         return sum(1 for _ in os.scandir(self.root / shelf))
 
-    def remove(self, series_uid: str, shelf: Shelf = Shelf.SERIES) -> None:
-        """Delete the instances of one series; only retention calls this."""
-        shutil.rmtree(self._folder(shelf, series_uid), ignore_errors=True)
-        _sync_folder(self.root / shelf)
+    def remove(self, series_uid: str, sop_instance_uids: Collection[str], shelf: Shelf) -> None:
+        """Delete these instances of a series; only retention calls this.
+
+        Others of the same series stay: they may have come in this very moment.
+        """
+        for held in self.held(series_uid, shelf):
+            if held.sop_instance_uid in sop_instance_uids:
+                held.path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: something is left, or has just come
+            self._folder(shelf, series_uid).rmdir()
 
     def sweep_parts(self) -> None:
         """Delete what a killed process left half written; none of it was acknowledged."""

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, TypedDict
 
 from dicom_node import delivery
+from dicom_node.spool import Shelf
 from dicom_node.states import DeliveryState, SeriesState
 from plugin import Kind, Series, UnsuitableSeries
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dicom_node.config import Destination, Settings
     from dicom_node.delivery import Alternatives, Sent
     from dicom_node.revisions import Revision, Revisions
-    from dicom_node.spool import Shelf, Spool
+    from dicom_node.spool import Spool
     from plugin import Plugin
 
 log = logging.getLogger(__name__)
@@ -121,9 +122,20 @@ class Steps:
         )
 
     def forget(self, series_uid: str, shelf: Shelf) -> None:
-        """Delete received instances of a series; what was reported stays."""
-        self._spool.remove(series_uid, shelf)
+        """Delete received instances of a series that need not be kept any longer.
+
+        Of those for analysis the ones that belong to a revision, which is settled; of those
+        set aside the ones that have lain long enough. What was reported stays.
+        """
+        self._spool.remove(series_uid, self._outlived(series_uid, shelf), shelf)
         log.info("LM601 series %s: instances on shelf %s deleted", series_uid, shelf)
+
+    def _outlived(self, series_uid: str, shelf: Shelf) -> set[str]:
+        if shelf is Shelf.SERIES:
+            return {uid for r in self._revisions.of(series_uid) for uid in r.instances}
+        limit = self._now() - self.keep_s
+        held = self._spool.held(series_uid, shelf)
+        return {h.sop_instance_uid for h in held if h.stored_at <= limit}
 
     def _analyse(self, revision: Revision) -> Outcome:
         series = self._series(revision)

@@ -11,6 +11,7 @@ Workflow ids are made of what they name, so starting the same work twice starts 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from dicom_node.states import DeliveryState, SeriesState
 from dicom_node.work import ANALYSE, DELIVER, RETIRE, SETTLE, AnalysisId, DeliveryId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dicom_node.ledger import Ledger
     from dicom_node.steps import Outcome, Steps
 
@@ -61,15 +64,17 @@ class Workflows:
         Durable on return. A later notice of the same series moves the look.
         Raises QueueUnavailable when that cannot be written down.
         """
-        try:
+        with _written_down(series_uid):
             self._settle_later.debounce(series_uid, look_after_s, series_uid)
-        except SQLAlchemyError as error:
-            raise QueueUnavailable(f"series {series_uid}: {error}") from error
 
     def retire_later(self, series_uid: str, shelf: Shelf) -> None:
-        """Delete the instances of a series when they have lain for the retention time."""
+        """Delete the instances of a series when they have lain for the retention time.
+
+        Durable on return. Raises QueueUnavailable when that cannot be written down.
+        """
         key = f"{shelf}/{series_uid}"
-        self._retire_later.debounce(key, self._steps.keep_s, series_uid, shelf.value)
+        with _written_down(series_uid):
+            self._retire_later.debounce(key, self._steps.keep_s, series_uid, shelf.value)
 
     def _register(self) -> None:
         # Workflows are closures, because dbos finds them by name and debounces no methods.
@@ -140,3 +145,12 @@ class Workflows:
             self.retire_later(series_uid, shelf)
             return
         DBOS.run_step({"name": "forget"}, self._steps.forget, series_uid, shelf)
+
+
+@contextmanager
+def _written_down(series_uid: str) -> Iterator[None]:
+    """What goes wrong in the database becomes QueueUnavailable."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise QueueUnavailable(f"series {series_uid}: {error}") from error

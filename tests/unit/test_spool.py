@@ -94,6 +94,8 @@ def test_half_written_files_of_a_killed_process_are_swept(tmp_path: Path, spool:
 
 def test_what_is_removed_is_gone(spool: Spool) -> None:
     spool.add(Shelf.SERIES, "1.2", "1.2.1", b"")
-    spool.remove("1.2")
-    assert spool.held("1.2") == []
+    spool.add(Shelf.SERIES, "1.2", "1.2.2", b"late")
+    spool.remove("1.2", {"1.2.1"}, Shelf.SERIES)
+    assert [held.sop_instance_uid for held in spool.held("1.2")] == ["1.2.2"]
+    spool.remove("1.2", {"1.2.2"}, Shelf.SERIES)
     assert spool.count(Shelf.SERIES) == 0
