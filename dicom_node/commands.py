@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +26,7 @@ from plugin import bookmark
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable
+    from pathlib import Path
 
     from dicom_node.ledger import SeriesStatus
     from dicom_node.requestor import Peer
@@ -123,7 +123,7 @@ def status(arguments: Namespace) -> int:
         sys.stdout.write(json.dumps([_status_record(s) for s in found], indent=1) + "\n")
     else:
         out.print(_status_table(found))
-        _print_shelves(Spool(Path(settings.node.state_dir) / "spool"))
+        _print_shelves(service.open_spool(settings))
     return OK
 
 

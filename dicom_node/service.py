@@ -42,10 +42,8 @@ class Service:
 
     def __init__(self, settings: Settings, analyser: Plugin) -> None:
         self._settings = settings
-        state = Path(settings.node.state_dir)
-        reserve = settings.listener.disk_reserve_mb << 20
-        self._spool = Spool(state / "spool", reserve)
-        self._revisions = Revisions(state / "reports")
+        self._spool = open_spool(settings)
+        self._revisions = Revisions(Path(settings.node.state_dir) / "reports")
         self._completion = self._make_completion()
         DBOS(config=_dbos_config(settings))
         steps = Steps(
@@ -107,6 +105,12 @@ def serve(settings: Settings, stop: Event) -> None:
     state = Path(settings.node.state_dir)
     with _locked(state):
         Service(settings, load_plugin(settings)).run(stop)
+
+
+def open_spool(settings: Settings) -> Spool:
+    """The received instances of the node with this configuration."""
+    reserve = settings.listener.disk_reserve_mb << 20
+    return Spool(Path(settings.node.state_dir) / "spool", reserve)
 
 
 def load_plugin(settings: Settings) -> Plugin:

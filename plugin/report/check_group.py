@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from plugin.errors import InvalidReport
+from plugin.measure import length
 from plugin.report import codes, images, tree
 from plugin.volume import Slice
 
@@ -72,7 +73,7 @@ def _check_length(axis: Dataset, where: str, volume: Volume) -> float:
     ends = tree.points(axis, 2, where)
     image = _image(axis, where, volume)
     _check_inside(ends, image, where)
-    drawn = images.length(cast("Axis", ends), image.pixel_spacing)
+    drawn = length(cast("Axis", ends), *image.pixel_spacing)
     if abs(written - drawn) > LENGTH_TOLERANCE_MM:
         raise InvalidReport(f"{where} is {written} mm, but its points are {drawn:.2f} mm apart")
     return written

@@ -11,7 +11,7 @@ from plugin.errors import InvalidReport
 from plugin.volume import Slice, Volume
 
 if TYPE_CHECKING:
-    from plugin.bookmark import Axis, Bookmark, Box, Point
+    from plugin.bookmark import Bookmark, Box, Point
 
 #: Zero-based pixel centres lie at +0.5 in SCOORD, whose origin is the corner of the first
 #: pixel (PS3.3 C.18.6.1.2).
@@ -135,11 +135,3 @@ def outline(box: Box) -> tuple[Point, ...]:
     """The closed outline of a box, five (column, row) corners, clockwise on the screen."""
     left, top, right, bottom = box
     return (left, top), (right, top), (right, bottom), (left, bottom), (left, top)
-
-
-def length(axis: Axis, spacing: tuple[float, float]) -> float:
-    """Length in mm of an axis in pixels; `spacing` is (rows, columns) in mm."""
-    (column0, row0), (column1, row1) = axis
-    return float(
-        (((row1 - row0) * spacing[0]) ** 2 + ((column1 - column0) * spacing[1]) ** 2) ** 0.5
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from plugin.bookmark import Bookmark, LesionType
 from plugin.errors import InvalidReport
+from plugin.measure import length
 from plugin.report import codes, images, text, tree
 from plugin.volume import Slice
 
@@ -138,7 +139,7 @@ def _axes(
         cast("Axis", tuple(map(images.from_scoord, tree.points(item, 2, where))))
         for item in (long_item, short_item)
     )
-    if images.length(first, source.spacing) < images.length(second, source.spacing):
+    if length(first, *source.spacing) < length(second, *source.spacing):
         return second, first
     return first, second
 
