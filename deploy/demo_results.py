@@ -67,7 +67,7 @@ def _fetch(series: SentSeries, pacs: LocalPacs, stem: Path) -> Fetched:
     path = stem.with_suffix(".dcm")
     path.write_bytes(content)
     images = volume.read(tuple(series.instances.values()))
-    bookmarks = report.read(dcmread(path), images.slices)
+    bookmarks = report.read(dcmread(path), images.slices).bookmarks
     return Fetched(
         series.series_instance_uid, path, bookmarks, images, draw(bookmarks, images, stem)
     )
@@ -104,7 +104,7 @@ def draw(bookmarks: Sequence[Bookmark], images: Volume, stem: Path) -> tuple[Pat
 def lesion_table(fetched: Fetched) -> Table:
     """One row a lesion, read from the report."""
     table = Table(*text.COLUMNS)
-    for row in report.table(fetched.bookmarks):
+    for row in report.table(fetched.bookmarks, fetched.volume):
         table.add_row(*row)
     return table
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from plugin.volume import Volume
 
+#: The storage classes of CT images.
+SOP_CLASSES = planes.CT_STORAGE
 #: Lesions with a lower score are not reported, unless the settings say otherwise.
 DEFAULT_THRESHOLD = 0.5
 
@@ -41,11 +43,15 @@ class LesionAnalysis:
     @property
     def sop_classes(self) -> frozenset[str]:
         """The storage classes of CT images."""
-        return planes.CT_STORAGE
+        return SOP_CLASSES
 
     def accepts(self, series: Series) -> bool:
         """Whether the series holds CT slices; reads headers only."""
         return volume.accepts(series.instances)
+
+    def warm_up(self) -> None:
+        """Prepare the detector for the first series."""
+        self.detector.warm_up()
 
     def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
         """Find, measure and report the lesions of a series.
@@ -53,7 +59,7 @@ class LesionAnalysis:
         Raises UnsuitableSeries when the instances are not one regular stack of CT slices.
         """
         ct = volume.read(series.instances)
-        detections = self._reported(self.detector.detect(ct))
+        detections = self._sorted(self.detector.detect(ct, self.threshold))
         bookmarks = tuple(self._bookmark(ct, found, i) for i, found in enumerate(detections))
         bookmarks = carry_over(bookmarks, earlier.bookmarks if earlier else (), ct)
         findings = report.Findings(
@@ -67,10 +73,9 @@ class LesionAnalysis:
         objects, remarks = report.products(findings, self.kinds)
         return Analysis(bookmarks, objects, ct.remarks + remarks)
 
-    def _reported(self, detections: list[Detection]) -> list[Detection]:
-        """Those above the threshold, best score first, equal scores by their place."""
-        certain = [found for found in detections if found.score >= self.threshold]
-        return sorted(certain, key=lambda found: (-found.score, found.offset))
+    def _sorted(self, detections: list[Detection]) -> list[Detection]:
+        """Best score first, equal scores by their place."""
+        return sorted(detections, key=lambda found: (-found.score, found.offset))
 
     def _bookmark(self, ct: Volume, found: Detection, ordinal: int) -> Bookmark:
         measured = measure(found.mask, found.offset, ct)
@@ -95,11 +100,15 @@ class LesionAnalysis:
 
 
 def build(settings: Mapping[str, Any]) -> LesionAnalysis:
-    """The plugin with the settings `threshold` (0 to 1) and `objects`. Raises WrongSetting."""
-    unknown = sorted(set(settings) - {"module", "objects", "threshold"})
+    """The plugin with the settings `threshold` (0 to 1), `device` and `objects`.
+
+    Raises WrongSetting.
+    """
+    unknown = sorted(set(settings) - {"device", "module", "objects", "threshold"})
     if unknown:
         raise WrongSetting(f"{unknown[0]}: there is no such key")
     threshold = settings.get("threshold", DEFAULT_THRESHOLD)
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise WrongSetting(f"threshold: must be a number from 0 to 1 (it is {threshold!r})")
-    return LesionAnalysis(load(), float(threshold), frozenset(settings.get("objects", ())))
+    detector = load(settings.get("device", "auto"))
+    return LesionAnalysis(detector, float(threshold), frozenset(settings.get("objects", ())))

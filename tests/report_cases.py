@@ -15,8 +15,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
+from plugin import Kind
 from plugin.bookmark import Axis, Bookmark, LesionType
-from plugin.report import encode
+from plugin.report import Findings, Region, products
 from plugin.uids import derive
 from plugin.volume import Slice, Volume
 
@@ -56,16 +57,19 @@ def volume(geometry: Geometry = Geometry(), *, name: str = "case", **attributes:
     )
 
 
-def enhanced(geometry: Geometry = Geometry(), *, name: str = "enhanced") -> Volume:
+def enhanced(
+    geometry: Geometry = Geometry(), *, name: str = "enhanced", **attributes: Any
+) -> Volume:
     """The same as one multi-frame instance, its frames stored from the last slice to the first."""
     header = _ct(geometry, name, 0)
+    header.update(_dataset(attributes))
     header.SOPClassUID = EnhancedCTImageStorage
-    measures, shared = Dataset(), Dataset()
-    measures.PixelSpacing = header.PixelSpacing
-    del header.PixelSpacing, header.ImagePositionPatient, header.ImageOrientationPatient
-    shared.PixelMeasuresSequence = [measures]
-    header.SharedFunctionalGroupsSequence = [shared]
     count = header.NumberOfFrames = geometry.shape[0]
+    header.SharedFunctionalGroupsSequence = [_shared(header, geometry)]
+    header.PerFrameFunctionalGroupsSequence = [
+        _frame(geometry, count, count - number) for number in range(count)
+    ]
+    del header.PixelSpacing, header.ImagePositionPatient, header.ImageOrientationPatient
     return Volume(
         hu=np.full(geometry.shape, -700, np.float32),
         affine=_affine(geometry),
@@ -74,17 +78,68 @@ def enhanced(geometry: Geometry = Geometry(), *, name: str = "enhanced") -> Volu
     )
 
 
-def encoded(
-    source: Volume, bookmarks: Sequence[Bookmark], earlier: Path | None = None, **options: Any
-) -> Dataset:
+def _shared(header: Dataset, geometry: Geometry) -> Dataset:
+    """Shared Functional Groups: what holds for all frames."""
+    shared = Dataset()
+    shared.PixelMeasuresSequence = [
+        _dataset({"PixelSpacing": header.PixelSpacing, "SliceThickness": geometry.spacing[0]})
+    ]
+    orientation = {"ImageOrientationPatient": header.ImageOrientationPatient}
+    shared.PlaneOrientationSequence = [_dataset(orientation)]
+    return shared
+
+
+def _frame(geometry: Geometry, count: int, place: int) -> Dataset:
+    """Per-Frame Functional Groups of the slice at `place`, from 1 ascending along the normal."""
+    frame, content = Dataset(), Dataset()
+    position = list(map(float, _affine(geometry)[:3] @ [place - 1, 0, 0, 1]))
+    frame.PlanePositionSequence = [_dataset({"ImagePositionPatient": position})]
+    content.DimensionIndexValues = [1, count - place + 1]
+    content.StackID, content.InStackPositionNumber = "1", count - place + 1
+    frame.FrameContentSequence = [content]
+    return frame
+
+
+def findings(source: Volume, bookmarks: Sequence[Bookmark], **changes: Any) -> Findings:
+    """What there is to say about `source`; each lesion fills its box in all its slices."""
+    regions = tuple(_region(mark) for mark in bookmarks)
+    return replace(Findings(source, tuple(bookmarks), regions, MODEL, (), NOW), **changes)
+
+
+def made(
+    source: Volume, bookmarks: Sequence[Bookmark], kind: Kind = Kind.REPORT, **changes: Any
+) -> list[Dataset]:
+    """The objects of one kind as they are sent; `changes` are those of the findings."""
+    objects, remarks = products(findings(source, bookmarks, **changes), {kind})
+    assert remarks == ()
+    return [product.dataset for product in objects if product.kind is kind]
+
+
+def encoded(source: Volume, bookmarks: Sequence[Bookmark], **changes: Any) -> Dataset:
     """The report as a receiver reads it: encoded, written and parsed again."""
-    document = encode(
-        source, bookmarks, **{"model": MODEL, "earlier_report": earlier, "now": NOW} | options
-    )
+    return received(made(source, bookmarks, **changes)[0])
+
+
+def received(sent: Dataset) -> Dataset:
+    """An object as a receiver reads it: written and parsed again."""
     file = BytesIO()
-    document.save_as(file, enforce_file_format=True)
+    sent.save_as(file, enforce_file_format=True)
     file.seek(0)
     return dcmread(file)
+
+
+def written(folder: Path, objects: Sequence[Dataset]) -> list[Path]:
+    """The files of objects as they are sent."""
+    paths = [folder / f"{found.SOPInstanceUID}.dcm" for found in objects]
+    for path, found in zip(paths, objects, strict=True):
+        found.save_as(path, enforce_file_format=True)
+    return paths
+
+
+def _region(mark: Bookmark) -> Region:
+    (left, top, right, bottom), (first, last) = mark.box, mark.slice_range
+    shape = last - first + 1, int(bottom - top) + 1, int(right - left) + 1
+    return Region(np.ones(shape, np.bool_), (first, int(top), int(left)))
 
 
 def bookmark(source: Volume, number: int = 1, **changes: Any) -> Bookmark:
@@ -107,9 +162,27 @@ def bookmark(source: Volume, number: int = 1, **changes: Any) -> Bookmark:
         score=0.4137,
         tracking_uid=derive("test lesion", str(number)),
         mean_hu=-21.4,
-        volume_mm3=412.5,
+        volume_mm3=0.0,
     )
-    return replace(mark, **changes)
+    mark = replace(mark, **changes)
+    voxels = int(_region(mark).mask.sum())
+    size = round(voxels * abs(float(np.linalg.det(source.affine[:3, :3]))), 1)
+    return replace(mark, volume_mm3=changes.get("volume_mm3", size))
+
+
+def two_lesions(source: Volume) -> list[Bookmark]:
+    """One of the lung in the middle slice, one of the liver in the first."""
+    first = source.slices[0]
+    liver = bookmark(
+        source,
+        2,
+        sop_instance_uid=first.sop_instance_uid,
+        frame_number=first.frame_number,
+        slice_index=0,
+        slice_range=(0, 0),
+        lesion_type=LesionType.LIVER,
+    )
+    return [bookmark(source, 1), liver]
 
 
 def _ct(geometry: Geometry, name: str, index: int) -> Dataset:
@@ -169,10 +242,11 @@ def series(folder: Path) -> Volume:
     headers = [dcmread(path, stop_before_pixels=True) for path in sorted(folder.iterdir())]
     headers.sort(key=lambda header: float(header.ImagePositionPatient[2]))
     first = headers[0]
-    affine = np.zeros((4, 4))
-    affine[2, 0] = affine[3, 3] = 1
+    start, end = (np.array(each.ImagePositionPatient, float) for each in (first, headers[-1]))
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 3] = (end - start) / (len(headers) - 1), start
     affine[1, 1], affine[0, 2] = map(float, first.PixelSpacing)
-    affine[:3, 3] = list(map(float, first.ImagePositionPatient))
+    affine[2, 2] = 0
     return Volume(
         hu=np.full((len(headers), first.Rows, first.Columns), -1000, np.float32),
         affine=affine,

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from plugin.report.check import check
-from plugin.report.document import encode
+from plugin.report.findings import Findings, Region
 from plugin.report.key_image import draw
-from plugin.report.products import Findings, products
-from plugin.report.read import read
-from plugin.report.segmentation import Region
+from plugin.report.products import products
+from plugin.report.read import Reading, read
 from plugin.report.text import summary, table
 
-__all__ = [
-    "Findings",
-    "Region",
-    "check",
-    "draw",
-    "encode",
-    "products",
-    "read",
-    "summary",
-    "table",
-]
+__all__ = ["Findings", "Reading", "Region", "draw", "products", "read", "summary", "table"]

@@ -15,6 +15,13 @@ from plugin.bookmark import LesionType
 
 # Document, TID 1500 "Measurement Report" (PS3.16 Annex A) and the templates it includes.
 IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
+#: CID 7021 "Measurement Report Document Titles".
+MEASUREMENT_REPORTS: Final = (
+    IMAGING_MEASUREMENT_REPORT,
+    Code("126001", "DCM", "Oncology Measurement Report"),
+    Code("126002", "DCM", "Dynamic Contrast MR Measurement Report"),
+    Code("126003", "DCM", "PET Measurement Report"),
+)
 LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
 ENGLISH: Final = Code("en", "RFC5646", "English")
 OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")

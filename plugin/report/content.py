@@ -18,7 +18,7 @@ from highdicom.sr import (
     TextContentItem,
 )
 
-from plugin.report import codes, text
+from plugin.report import codes, equipment, text
 from plugin.report.equipment import DEVICE_NAME, Model
 from plugin.report.groups import measurement_group
 
@@ -27,26 +27,23 @@ if TYPE_CHECKING:
 
     from pydicom.sr.coding import Code
 
-    from plugin.bookmark import Bookmark
-    from plugin.volume import Volume
+    from plugin.report.findings import Findings
 
 #: How the diameters were taken (Algorithm Parameters, 111002 DCM).
 MEASURED_HOW = "RECIST 1.1: longest diameter in one slice, and longest across it"
 
 
-def measurement_report(
-    volume: Volume, bookmarks: Sequence[Bookmark], model: Model
-) -> ContentSequence:
+def measurement_report(findings: Findings) -> ContentSequence:
     """The tree, one root item, without its library; no bookmarks: nothing was found.
 
     Built from the templates of TID 1500 instead of highdicom's `MeasurementReport`, which
     refuses a report without measurements.
     """
     root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
+    model = equipment.model_of(findings.model)
     root.ContentSequence = ContentSequence(
-        [*_context(model), _measurements(volume, bookmarks, model)]
+        [*_context(model), _measurements(findings, model), _evaluations(findings)]
     )
-    root.ContentSequence.append(_evaluations(bookmarks))
     return ContentSequence([root], is_root=True)
 
 
@@ -73,17 +70,15 @@ def _context(model: Model) -> list[ContentItem]:
     return [*language, *observer(model), procedure]
 
 
-def _measurements(
-    volume: Volume, bookmarks: Sequence[Bookmark], model: Model
-) -> ContainerContentItem:
+def _measurements(findings: Findings, model: Model) -> ContainerContentItem:
     """The Imaging Measurements container, one group a bookmark.
 
     It is there even when it is empty: viewers look into it without asking.
     """
     groups = [
         item
-        for number, bookmark in enumerate(bookmarks, start=1)
-        for item in measurement_group(number, bookmark, volume, _algorithm(model))
+        for number, bookmark in enumerate(findings.bookmarks, start=1)
+        for item in measurement_group(number, bookmark, findings.volume, _algorithm(model))
     ]
     return _container(codes.IMAGING_MEASUREMENTS, groups)
 
@@ -97,13 +92,14 @@ def _algorithm(model: Model) -> AlgorithmIdentification:
     )
 
 
-def _evaluations(bookmarks: Sequence[Bookmark]) -> ContainerContentItem:
+def _evaluations(findings: Findings) -> ContainerContentItem:
     outcome = CodeContentItem(
         name=codes.FINDINGS_SUMMARY,
-        value=codes.WITH_FINDINGS if bookmarks else codes.WITHOUT_FINDINGS,
+        value=codes.WITH_FINDINGS if findings.bookmarks else codes.WITHOUT_FINDINGS,
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
-    narrative = paragraph(codes.NARRATIVE_SUMMARY, text.summary(bookmarks))
+    summary = text.summary(findings.bookmarks, findings.volume)
+    narrative = paragraph(codes.NARRATIVE_SUMMARY, summary)
     notice = paragraph(codes.COMMENT, text.RESEARCH_USE)
     return _container(codes.QUALITATIVE_EVALUATIONS, [outcome, narrative, notice])
 

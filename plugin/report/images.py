@@ -11,6 +11,8 @@ from plugin.errors import InvalidReport
 from plugin.volume import Slice, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from plugin.bookmark import Bookmark, Box, Point
 
 #: Zero-based pixel centres lie at +0.5 in SCOORD, whose origin is the corner of the first
@@ -48,11 +50,15 @@ def key_image(volume: Volume, bookmark: Bookmark) -> KeyImage:
     return image_of(volume, Slice(bookmark.sop_instance_uid, bookmark.frame_number))
 
 
+def key_images(volume: Volume, bookmarks: Iterable[Bookmark]) -> list[KeyImage]:
+    """The images of the key slices, each once, in the order of the bookmarks."""
+    return list(dict.fromkeys(key_image(volume, bookmark) for bookmark in bookmarks))
+
+
 def image_of(volume: Volume, place: Slice) -> KeyImage:
     """The image that `place` names. Raises InvalidReport when it was not analysed."""
-    header = headers_by_uid(volume).get(place.sop_instance_uid)
-    if header is None:
-        raise InvalidReport(f"instance {place.sop_instance_uid} is not among those analysed")
+    check_analysed(volume, place)
+    header = headers_by_uid(volume)[place.sop_instance_uid]
     return KeyImage(
         sop_class_uid=str(header.SOPClassUID),
         sop_instance_uid=place.sop_instance_uid,
@@ -62,6 +68,24 @@ def image_of(volume: Volume, place: Slice) -> KeyImage:
         pixel_spacing=pixel_spacing(header, place.frame_number),
         rescale=rescale(header, place.frame_number),
     )
+
+
+def image_number(volume: Volume, bookmark: Bookmark) -> int:
+    """The number by which viewers and people call the key slice in its series.
+
+    It is the frame, or the Instance Number (0020,0013), or, where that is absent, the place
+    among the slices, from 1.
+    """
+    header = headers_by_uid(volume).get(bookmark.sop_instance_uid, Dataset())
+    stated = bookmark.frame_number or header.get("InstanceNumber")
+    return bookmark.slice_index + 1 if stated is None else int(stated)
+
+
+def check_analysed(volume: Volume, place: Slice) -> None:
+    """Raises InvalidReport when the image that `place` names is none of the volume."""
+    if place not in volume.slices:
+        frame = "" if place.frame_number is None else f"frame {place.frame_number} of "
+        raise InvalidReport(f"{frame}instance {place.sop_instance_uid} is not among those analysed")
 
 
 def reference(image: KeyImage) -> Dataset:

@@ -16,64 +16,51 @@ from plugin.report import codes, equipment, identity, images, provenance, text
 from plugin.report.content import observer, paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from pydicom import Dataset
 
-    from plugin.bookmark import Bookmark
-    from plugin.volume import Volume
+    from plugin.report.findings import Findings
+    from plugin.report.images import KeyImage
 
-#: The Series Number is that of the images plus this.
-SERIES_NUMBER_OFFSET = 12000
-SERIES_DESCRIPTION = f"Key slices. {text.RESEARCH_USE}"
+SERIES = provenance.ObjectSeries("key objects series", 12000, "Key slices")
 
 
-def encode(
-    volume: Volume, bookmarks: Sequence[Bookmark], *, model: str, now: datetime
-) -> tuple[Dataset, ...]:
+def encode(findings: Findings) -> tuple[Dataset, ...]:
     """One Key Object Selection Document (PS3.3 A.35.4); none when there are no bookmarks.
 
     Raises InvalidReport for an unknown key slice.
     """
-    if not bookmarks:
+    if not findings.bookmarks:
         return ()
-    key_images = {images.key_image(volume, bookmark) for bookmark in bookmarks}
-    headers = images.headers_by_uid(volume)
-    shown = sorted({image.sop_instance_uid for image in key_images})
+    shown = images.key_images(findings.volume, findings.bookmarks)
+    headers = images.headers_by_uid(findings.volume)
+    uids = sorted({image.sop_instance_uid for image in shown})
     document: Dataset = KeyObjectSelectionDocument(
-        evidence=[identity.evidence(headers[uid]) for uid in shown],
-        content=_selection(volume, bookmarks, model),
-        series_instance_uid=provenance.series_uid(volume, model, "key objects series"),
-        series_number=provenance.series_number(volume, SERIES_NUMBER_OFFSET),
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=provenance.instance_uid(volume, model, "key objects"),
-        instance_number=1,
-        manufacturer=equipment.DEVICE_NAME,
-        content_qualification="RESEARCH",
+        evidence=[identity.evidence(headers[uid]) for uid in uids],
+        content=_selection(findings, shown),
+        **provenance.arguments(findings, SERIES, "key objects"),
     )
-    provenance.complete(document, volume, model, now)
+    provenance.complete(document, findings)
     for item in document.ContentSequence:
         if item.ValueType == "IMAGE":  # TID 2010 names none of them, highdicom all
             del item.ConceptNameCodeSequence
     return (document,)
 
 
-def _selection(volume: Volume, bookmarks: Sequence[Bookmark], model: str) -> KeyObjectSelection:
+def _selection(findings: Findings, shown: list[KeyImage]) -> KeyObjectSelection:
     """Key Object Selection, TID 2010: who chose, why, and the images in the order of lesions."""
     root = ContainerContentItem(name=codes.OF_INTEREST, template_id="2010")
-    shown = dict.fromkeys(images.key_image(volume, bookmark) for bookmark in bookmarks)
+    summary = text.summary(findings.bookmarks, findings.volume)
     root.ContentSequence = ContentSequence(
         [
-            *observer(equipment.model_of(model)),
-            paragraph(codes.KEY_OBJECT_DESCRIPTION, text.summary(bookmarks)),
+            *observer(equipment.model_of(findings.model)),
+            paragraph(codes.KEY_OBJECT_DESCRIPTION, summary),
             *map(_image_item, shown),
         ]
     )
     return KeyObjectSelection.from_sequence([root])
 
 
-def _image_item(image: images.KeyImage) -> ImageContentItem:
+def _image_item(image: KeyImage) -> ImageContentItem:
     return ImageContentItem(
         name=codes.SOURCE,
         referenced_sop_class_uid=image.sop_class_uid,

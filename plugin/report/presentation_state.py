@@ -18,15 +18,15 @@ from highdicom.pr import (
 )
 from pydicom import DataElement
 
-from plugin.report import equipment, identity, images, key_image, provenance, text
+from plugin.report import identity, images, key_image, provenance, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from pydicom import Dataset
 
     from plugin.bookmark import Bookmark, Point
+    from plugin.report.findings import Findings
     from plugin.report.images import KeyImage
     from plugin.report.key_image import Window
     from plugin.volume import Volume
@@ -34,55 +34,37 @@ if TYPE_CHECKING:
     #: A bookmark with its number in the report and the image it lies in.
     _Mark = tuple[int, Bookmark, KeyImage]
 
-#: The Series Number is that of the images plus this.
-SERIES_NUMBER_OFFSET = 11000
-SERIES_DESCRIPTION = f"Lesions. {text.RESEARCH_USE}"
-#: Content Label (0070,0080), a code string.
-CONTENT_LABEL = "LESIONS"
+SERIES = provenance.ObjectSeries("presentation states", 11000, "Lesions")
 
 
-def encode(
-    volume: Volume, bookmarks: Sequence[Bookmark], *, model: str, now: datetime
-) -> tuple[Dataset, ...]:
+def encode(findings: Findings) -> tuple[Dataset, ...]:
     """Grayscale Softcopy Presentation States (PS3.3 A.33.1); none when there are no bookmarks.
 
     It is one, unless key slices differ in how stored values become HU: a presentation
     state has one such rule for all its images. Raises InvalidReport for an unknown key slice.
     """
     groups: dict[tuple[float, float], list[_Mark]] = defaultdict(list)
-    for number, bookmark in enumerate(bookmarks, start=1):
-        image = images.key_image(volume, bookmark)
+    for number, bookmark in enumerate(findings.bookmarks, start=1):
+        image = images.key_image(findings.volume, bookmark)
         groups[image.rescale].append((number, bookmark, image))
     return tuple(
-        _state(volume, marks, number, model, now)
-        for number, marks in enumerate(groups.values(), start=1)
+        _state(findings, marks, number) for number, marks in enumerate(groups.values(), start=1)
     )
 
 
-def _state(volume: Volume, marks: list[_Mark], number: int, model: str, now: datetime) -> Dataset:
-    layer = GraphicLayer(CONTENT_LABEL, 1, display_color=_colour())
+def _state(findings: Findings, marks: list[_Mark], number: int) -> Dataset:
+    layer = GraphicLayer(provenance.CONTENT_LABEL, 1, display_color=_colour())
     slope, intercept = marks[0][2].rescale
-    named = equipment.model_of(model)
     state: Dataset = GrayscaleSoftcopyPresentationState(
-        referenced_images=list(_stand_ins(volume, marks).values()),
-        series_instance_uid=provenance.series_uid(volume, model, "presentation states"),
-        series_number=provenance.series_number(volume, SERIES_NUMBER_OFFSET),
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=provenance.instance_uid(volume, model, "presentation", str(number)),
-        instance_number=number,
-        manufacturer=equipment.DEVICE_NAME,
-        manufacturer_model_name=named.name,
-        software_versions=named.version,
-        device_serial_number=named.version,
-        content_label=CONTENT_LABEL,
-        content_description=text.RESEARCH_USE,
+        referenced_images=list(_stand_ins(findings.volume, marks).values()),
         graphic_layers=[layer],
-        graphic_annotations=[_annotation(volume, mark, layer) for mark in marks],
+        graphic_annotations=[_annotation(findings.volume, mark, layer) for mark in marks],
         modality_lut_transformation=ModalityLUTTransformation(intercept, slope, "HU"),
         voi_lut_transformations=_windows(marks),
-        content_qualification="RESEARCH",
+        **provenance.arguments(findings, SERIES, "presentation", str(number), number=number),
+        **provenance.content_arguments(findings),
     )
-    provenance.complete(state, volume, model, now)
+    provenance.complete(state, findings)
     state.Laterality = ""  # type 2C: a slice may show both sides
     _keep_proportions(state, marks[0][2])
     return state

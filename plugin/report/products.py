@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plugin import Kind, Product
 from plugin.errors import InvalidReport
 from plugin.report import (
+    checks,
     document,
     key_objects,
     presentation_state,
@@ -16,33 +16,23 @@ from plugin.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Sequence
 
     from pydicom import Dataset
 
-    from plugin.bookmark import Bookmark
-    from plugin.report.segmentation import Region
-    from plugin.volume import Volume
+    from plugin.report.findings import Findings
 
+    Encoder = Callable[[Findings], Sequence[Dataset]]
+    Check = Callable[[Sequence[Dataset], Findings], None]
 
-@dataclass(frozen=True)
-class Findings:
-    """What there is to say about one series."""
-
-    #: The series.
-    volume: Volume
-    #: Its lesions, best score first.
-    bookmarks: tuple[Bookmark, ...]
-    #: Their voxels, in the same order.
-    regions: tuple[Region, ...]
-    #: Name and version of the detector, separated by a space.
-    model: str
-    #: The report that this one replaces, in the forms of `document.SOP_CLASSES`; or none.
-    earlier_reports: tuple[Path, ...]
-    #: Becomes the content date and time.
-    now: datetime
+#: For each kind what makes its objects, and what refuses those that are not true.
+MADE_AND_CHECKED_BY: Final[dict[Kind, tuple[Encoder, Check]]] = {
+    Kind.REPORT: (document.encode, checks.document.check),
+    Kind.KEY_IMAGES: (secondary_capture.encode, checks.secondary_capture.check),
+    Kind.PRESENTATION_STATE: (presentation_state.encode, checks.presentation_state.check),
+    Kind.KEY_OBJECTS: (key_objects.encode, checks.key_objects.check),
+    Kind.SEGMENTATION: (segmentation.encode, checks.segmentation.check),
+}
 
 
 def products(
@@ -50,46 +40,22 @@ def products(
 ) -> tuple[tuple[Product, ...], tuple[str, ...]]:
     """Objects of these kinds, and a sentence for each kind that cannot be made.
 
-    The report is made in any case. Raises InvalidReport when it cannot be made truthfully;
-    that another kind cannot is no reason to hold it back.
+    This is the only way out: every object has passed the check of its kind. The report is
+    made in any case, first and in each of its forms. Raises InvalidReport when it cannot be
+    made truthfully; that another kind cannot is no reason to hold it back.
     """
-    made = [Product(Kind.REPORT, form) for form in _reports(findings)]
+    made = _made(findings, Kind.REPORT)
     remarks: list[str] = []
     for kind in (kind for kind in Kind if kind in kinds and kind is not Kind.REPORT):
         try:
-            made += [Product(kind, each) for each in _others(findings, kind)]
+            made += _made(findings, kind)
         except InvalidReport as error:
             remarks.append(f"no {kind}: {error}")
     return tuple(made), tuple(remarks)
 
 
-def _reports(findings: Findings) -> Iterator[Dataset]:
-    """The report in every form that a destination may accept, best first."""
-    earlier = findings.earlier_reports
-    best = document.encode(
-        findings.volume,
-        findings.bookmarks,
-        model=findings.model,
-        earlier_report=earlier[0] if earlier else None,
-        now=findings.now,
-    )
-    yield best
-    for number, sop_class in enumerate(document.SOP_CLASSES):
-        if sop_class != best.SOPClassUID:
-            replaced = earlier[number] if earlier else None
-            yield document.in_class(best, sop_class, findings.volume, findings.model, replaced)
-
-
-def _others(findings: Findings, kind: Kind) -> Sequence[Dataset]:
-    volume, bookmarks = findings.volume, findings.bookmarks
-    model, now = findings.model, findings.now
-    match kind:
-        case Kind.KEY_IMAGES:
-            return secondary_capture.encode(volume, bookmarks, model=model, now=now)
-        case Kind.PRESENTATION_STATE:
-            return presentation_state.encode(volume, bookmarks, model=model, now=now)
-        case Kind.KEY_OBJECTS:
-            return key_objects.encode(volume, bookmarks, model=model, now=now)
-        case _:
-            regions = findings.regions
-            return segmentation.encode(volume, bookmarks, regions, model=model, now=now)
+def _made(findings: Findings, kind: Kind) -> list[Product]:
+    encode, check = MADE_AND_CHECKED_BY[kind]
+    objects = encode(findings)
+    check(objects, findings)
+    return [Product(kind, each) for each in objects]

@@ -43,24 +43,57 @@ class _Source:
     spacing: tuple[float, float]
 
 
-def read(document: Dataset, slices: Sequence[Slice] | None = None) -> tuple[Bookmark, ...]:
+@dataclass(frozen=True)
+class Reading:
+    """What a report gave."""
+
+    #: Its lesions with both diameters, in its order.
+    bookmarks: tuple[Bookmark, ...]
+    #: One sentence for each group of measurements that has no diameters to draw, by its name.
+    remarks: tuple[str, ...]
+
+
+def read(document: Dataset, slices: Sequence[Slice] | None = None) -> Reading:
     """The bookmarks of a Measurement Report (PS3.16 TID 1500), in its order.
 
-    Groups without both axes are passed over: they are other measurements. `slices` are
-    those of the volume, which tell the slice index; without them the images count in the
-    order in which the report lists them, which in ours is that of the slices.
-    Another writer may leave out certainty (then 1), site (then soft tissue), mean HU and
-    volume (then NaN), and box (then that of the axes).
+    A group without drawn diameters, such as the statistics of a segmented region, is no
+    bookmark and gives a remark. `slices` are those of the volume, which tell the slice
+    index; without them the images count in the order in which the report lists them, which
+    in ours is that of the slices. Another writer may leave out certainty (then 1), site
+    (then soft tissue), mean HU and volume (then NaN), and box (then that of the axes).
     Raises InvalidReport, naming the item, when an axis cannot be understood.
     """
     if document.get("Modality") != "SR":
         raise InvalidReport("Modality is not SR: this is no structured report")
+    if not any(tree.is_named(document, title) for title in codes.MEASUREMENT_REPORTS):
+        raise InvalidReport("the title is not that of a Measurement Report (TID 1500)")
     source = _source(document, slices)
-    return tuple(
-        _bookmark(group, text.name(number), source)
-        for number, group in enumerate(tree.lesion_groups(document), start=1)
-        if any(tree.find(group, code, "NUM") for code in AXIS_CODES[codes.LONG_AXIS])
+    bookmarks, remarks = [], []
+    for number, group in enumerate(tree.lesion_groups(document), start=1):
+        if _is_drawn(group):
+            bookmarks.append(_bookmark(group, text.name(number), source))
+        else:
+            remarks.append(_remark(group, text.name(number)))
+    return Reading(tuple(bookmarks), tuple(remarks))
+
+
+def _is_drawn(group: Dataset) -> bool:
+    """Whether a long axis is there and is more than a number."""
+    axes = (axis for code in AXIS_CODES[codes.LONG_AXIS] for axis in tree.find(group, code, "NUM"))
+    return any(tree.content(axis) for axis in axes)
+
+
+def _remark(group: Dataset, where: str) -> str:
+    """What a group without diameters is called and holds instead."""
+    names = [str(item.get("TextValue")) for item in tree.find(group, codes.TRACKING_IDENTIFIER)]
+    held = dict.fromkeys(
+        str(name.get("CodeMeaning"))
+        for item in tree.content(group)
+        if item.get("ValueType") == "NUM"
+        for name in item.get("ConceptNameCodeSequence") or []
     )
+    called = f"{where} ({', '.join(names)})" if names else where
+    return f"{called} has no diameters to draw, but {', '.join(held) or 'no measurement'}"
 
 
 def _source(document: Dataset, slices: Sequence[Slice] | None) -> _Source:

@@ -8,62 +8,44 @@ import numpy as np
 from highdicom.sc import SCImage
 from highdicom.spatial import get_closest_patient_orientation
 
-from plugin.report import codes, equipment, images, provenance, text
+from plugin.report import codes, images, provenance, text
 from plugin.report.key_image import draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from pydicom import Dataset
 
     from plugin.bookmark import Bookmark
+    from plugin.report.findings import Findings
     from plugin.volume import Volume
 
-#: The Series Number is that of the images plus this.
-SERIES_NUMBER_OFFSET = 10000
-SERIES_DESCRIPTION = f"Key images. {text.RESEARCH_USE}"
+SERIES = provenance.ObjectSeries("key images", 10000, "Key images")
 
 
-def encode(
-    volume: Volume,
-    bookmarks: Sequence[Bookmark],
-    *,
-    model: str,
-    now: datetime,
-    scale: int | None = None,
-) -> tuple[Dataset, ...]:
+def encode(findings: Findings) -> tuple[Dataset, ...]:
     """One Secondary Capture (PS3.3 A.8.1) a bookmark, its diameters and label burned in.
 
-    `scale` is that of `key_image.draw`. Raises InvalidReport for an unknown key slice.
+    Raises InvalidReport for an unknown key slice.
     """
     return tuple(
-        _capture(volume, bookmark, number, model, now, scale)
-        for number, bookmark in enumerate(bookmarks, start=1)
+        _capture(findings, bookmark, number)
+        for number, bookmark in enumerate(findings.bookmarks, start=1)
     )
 
 
-def _capture(
-    volume: Volume, bookmark: Bookmark, number: int, model: str, now: datetime, scale: int | None
-) -> Dataset:
-    pixels = np.asarray(draw(volume, bookmark, number=number, scale=scale))  # [row, column, 3]
+def _capture(findings: Findings, bookmark: Bookmark, number: int) -> Dataset:
+    volume = findings.volume
+    pixels = np.asarray(draw(volume, bookmark, number=number))  # [row, column, 3]
     capture: Dataset = SCImage(
         pixel_array=pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=patient_orientation(volume),
-        pixel_spacing=_spacing(volume, pixels.shape),
+        pixel_spacing=spacing(volume, *pixels.shape[:2]),
         study_instance_uid=images.first_header(volume).StudyInstanceUID,
-        series_instance_uid=provenance.series_uid(volume, model, "key images"),
-        series_number=provenance.series_number(volume, SERIES_NUMBER_OFFSET),
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=provenance.instance_uid(volume, model, "key image", str(number)),
-        instance_number=number,
-        manufacturer=equipment.DEVICE_NAME,
-        content_qualification="RESEARCH",
+        **provenance.arguments(findings, SERIES, "key image", str(number), number=number),
     )
-    provenance.complete(capture, volume, model, now)
+    provenance.complete(capture, findings)
     _describe(capture, volume, bookmark, text.label(number, bookmark))
     return capture
 
@@ -92,8 +74,8 @@ def patient_orientation(volume: Volume) -> tuple[str, str]:
     return across.value, down.value
 
 
-def _spacing(volume: Volume, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Distance in mm between neighbouring (rows, columns) of the picture."""
+def spacing(volume: Volume, rows: int, columns: int) -> tuple[float, float]:
+    """Distance in mm between neighbouring (rows, columns) of a slice drawn in that size."""
     _, down, across = volume.spacing
-    rows, columns = volume.hu.shape[1:]
-    return down * rows / shape[0], across * columns / shape[1]
+    stored_rows, stored_columns = volume.hu.shape[1:]
+    return down * stored_rows / rows, across * stored_columns / columns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,69 +15,44 @@ from plugin.report import codes, equipment, identity, images, provenance, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from numpy.typing import NDArray
 
     from plugin.bookmark import Bookmark
     from plugin.report.equipment import Model
+    from plugin.report.findings import Findings, Region
     from plugin.volume import Volume
 
-#: The Series Number is that of the images plus this.
-SERIES_NUMBER_OFFSET = 13000
-SERIES_DESCRIPTION = f"Lesions. {text.RESEARCH_USE}"
-#: Content Label (0070,0080), a code string.
-CONTENT_LABEL = "LESIONS"
+#: Groups of elements that say how pixels were acquired and where they lie (PS3.6).
+GEOMETRY_GROUPS = (0x0018, 0x0020, 0x0028, 0x5200)
+SERIES = provenance.ObjectSeries("segmentations", 13000, "Lesions")
 
 
-@dataclass(frozen=True)
-class Region:
-    """The voxels of one lesion."""
-
-    #: Its voxels, [slice, row, column], cropped to where they are.
-    mask: NDArray[np.bool_]
-    #: Index (slice, row, column) in the volume of the first voxel of `mask`.
-    offset: tuple[int, int, int]
-
-
-def encode(
-    volume: Volume,
-    bookmarks: Sequence[Bookmark],
-    regions: Sequence[Region],
-    *,
-    model: str,
-    now: datetime,
-) -> tuple[Dataset, ...]:
+def encode(findings: Findings) -> tuple[Dataset, ...]:
     """One binary Segmentation (PS3.3 A.51); none when there are no bookmarks.
 
-    `regions` are those of the bookmarks, in their order. Raises InvalidReport when the
-    volume comes from several multi-frame instances, which one segmentation cannot cover.
+    Raises InvalidReport when the images have no frame of reference to place voxels in, or when
+    the volume comes from several multi-frame instances, which one segmentation cannot cover.
     """
-    if not bookmarks:
+    if not findings.bookmarks:
         return ()
+    if not images.first_header(findings.volume).get("FrameOfReferenceUID"):
+        raise InvalidReport("the images have no Frame of Reference UID")
+    volume, regions = findings.volume, findings.regions
     shown = _shown_slices(volume, regions)
-    named = equipment.model_of(model)
+    model = equipment.model_of(findings.model)
     segmentation: Dataset = Segmentation(
         source_images=_source_images(volume, shown),
         pixel_array=_pixels(volume, regions, shown),
         segmentation_type="BINARY",
         segment_descriptions=[
-            _segment(number, bookmark, named) for number, bookmark in enumerate(bookmarks, start=1)
+            _segment(number, bookmark, model)
+            for number, bookmark in enumerate(findings.bookmarks, start=1)
         ],
-        series_instance_uid=provenance.series_uid(volume, model, "segmentations"),
-        series_number=provenance.series_number(volume, SERIES_NUMBER_OFFSET),
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=provenance.instance_uid(volume, model, "segmentation"),
-        instance_number=1,
-        manufacturer=equipment.DEVICE_NAME,
-        manufacturer_model_name=named.name,
-        software_versions=named.version,
-        device_serial_number=named.version,
-        content_label=CONTENT_LABEL,
-        content_description=text.RESEARCH_USE,
-        content_qualification="RESEARCH",
+        **provenance.arguments(findings, SERIES, "segmentation"),
+        **provenance.content_arguments(findings),
     )
-    provenance.complete(segmentation, volume, model, now)
+    provenance.complete(segmentation, findings)
     return (segmentation,)
 
 
@@ -94,15 +68,16 @@ def _shown_slices(volume: Volume, regions: Sequence[Region]) -> list[int]:
 
 
 def _source_images(volume: Volume, shown: list[int]) -> list[Dataset]:
-    """Headers of the slices, with an identity that highdicom accepts; see `identity.evidence`."""
+    """Geometry of the slices, with an identity that highdicom accepts; see `identity.evidence`."""
     headers = images.headers_by_uid(volume)
     names = dict.fromkeys(volume.slices[index].sop_instance_uid for index in shown)
     sources = []
     for uid in names:
         source = Dataset()
-        source.update(headers[uid])
+        for group in GEOMETRY_GROUPS:
+            source.update(headers[uid].group_dataset(group))
         source.update(identity.evidence(headers[uid]))
-        source.pop("SpecificCharacterSet", None)
+        source.Modality = "CT"
         if not source.get("SliceThickness"):  # type 2 in CT, type 1 in a segmentation
             source.add_new("SliceThickness", "DS", DS(volume.spacing[0], auto_format=True))
         sources.append(source)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+from plugin.report import images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plugin.bookmark import Bookmark
+    from plugin.volume import Volume
 
 #: Said in every report and on every image of it.
 RESEARCH_USE = "Research use only, not for clinical decisions"
 #: Said in place of a list of lesions.
 NO_LESION = "No lesion above the threshold of the detector."
+#: What a report of another writer may leave out.
+UNKNOWN = "unknown"
 #: Heads of the columns of `table`.
-COLUMNS = ("Lesion", "Site", "Long x short (mm)", "Score", "Key slice")
+COLUMNS = ("Lesion", "Site", "Image", "Long x short (mm)", "Mean (HU)", "Certainty")
 
 
 def name(number: int) -> str:
@@ -35,42 +41,55 @@ def label(number: int, bookmark: Bookmark) -> str:
     )
 
 
-def table(bookmarks: Sequence[Bookmark]) -> list[tuple[str, ...]]:
-    """One row of text a bookmark, under `COLUMNS`; the key slice is counted from 0."""
-    return [_row(number, bookmark) for number, bookmark in enumerate(bookmarks, start=1)]
+def table(bookmarks: Sequence[Bookmark], volume: Volume) -> list[tuple[str, ...]]:
+    """One row of text a bookmark, under `COLUMNS`; images are numbered as viewers do."""
+    return [
+        (
+            name(number),
+            bookmark.lesion_type.value,
+            str(images.image_number(volume, bookmark)),
+            size(bookmark),
+            _attenuation(bookmark),
+            f"{bookmark.score:.0%}",
+        )
+        for number, bookmark in enumerate(bookmarks, start=1)
+    ]
 
 
-def _row(number: int, bookmark: Bookmark) -> tuple[str, ...]:
-    return (
-        name(number),
-        bookmark.lesion_type.value,
-        size(bookmark),
-        f"{bookmark.score:.2f}",
-        str(bookmark.slice_index),
-    )
-
-
-def summary(bookmarks: Sequence[Bookmark]) -> str:
+def summary(bookmarks: Sequence[Bookmark], volume: Volume) -> str:
     """Sentences and a table in plain text, lines ended by a line feed."""
-    lines = [_opening(bookmarks), *map(_sentence, range(1, len(bookmarks) + 1), bookmarks)]
+    lines = [_opening(bookmarks, volume)]
+    for number, bookmark in enumerate(bookmarks, start=1):
+        lines.append(_sentence(number, bookmark, images.image_number(volume, bookmark)))
     if bookmarks:
-        lines += ["", *_aligned([COLUMNS, *table(bookmarks)])]
+        lines += ["", *_aligned([COLUMNS, *table(bookmarks, volume)])]
     return "\n".join([*lines, "", f"{RESEARCH_USE}."])
 
 
-def _opening(bookmarks: Sequence[Bookmark]) -> str:
+def _opening(bookmarks: Sequence[Bookmark], volume: Volume) -> str:
+    series_number = images.first_header(volume).get("SeriesNumber")
+    where = "CT" if series_number is None else f"CT, series {series_number}"
     if not bookmarks:
-        return NO_LESION
+        return f"{where}: {NO_LESION}"
     noun = "lesion" if len(bookmarks) == 1 else "lesions"
-    return f"{len(bookmarks)} {noun} found by software and not reviewed by a radiologist."
+    return f"{where}: {len(bookmarks)} {noun} found by software, not reviewed by a radiologist."
 
 
-def _sentence(number: int, bookmark: Bookmark) -> str:
+def _sentence(number: int, bookmark: Bookmark, image: int) -> str:
     return (
         f"{name(number)} ({bookmark.lesion_type.value}) measures {size(bookmark)} mm "
-        f"in slice {bookmark.slice_index}, mean {bookmark.mean_hu:.0f} HU, "
-        f"{bookmark.volume_mm3 / 1000:.2f} ml, certainty {bookmark.score:.0%}."
+        f"on image {image}, mean {_attenuation(bookmark, ' HU')}, "
+        f"volume {_volume(bookmark)}, certainty {bookmark.score:.0%}."
     )
+
+
+def _attenuation(bookmark: Bookmark, unit: str = "") -> str:
+    # Of an integer: a mean of -0.3 is 0, not -0.
+    return UNKNOWN if math.isnan(bookmark.mean_hu) else f"{round(bookmark.mean_hu)}{unit}"
+
+
+def _volume(bookmark: Bookmark) -> str:
+    return UNKNOWN if math.isnan(bookmark.volume_mm3) else f"{bookmark.volume_mm3 / 1000:.2f} ml"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

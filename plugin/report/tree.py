@@ -8,6 +8,8 @@ from plugin.errors import InvalidReport
 from plugin.report import codes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
@@ -103,3 +105,11 @@ def reference(item: Dataset, where: str) -> tuple[str, int | None]:
             frames = referenced.get("ReferencedFrameNumber")
             return str(referenced.ReferencedSOPInstanceUID), None if frames is None else int(frames)
     raise InvalidReport(f"{where} refers to no image")
+
+
+def referenced_uids(item: Dataset) -> Iterator[str]:
+    """SOP Instance UIDs of the images that the tree below `item` refers to."""
+    for referenced in item.get("ReferencedSOPSequence") or []:
+        yield str(referenced.ReferencedSOPInstanceUID)
+    for child in content(item):
+        yield from referenced_uids(child)

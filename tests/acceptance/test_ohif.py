@@ -6,19 +6,24 @@ import base64
 import hashlib
 import json
 import shutil
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from pydicom import dcmread
 
 from plugin.datasets.phantom import Spec, make
-from plugin.report import encode
+from plugin.report import read as read_report
 from plugin.volume import read
 from tests.acceptance.validators import HERE, install_node_packages, run, tool
 from tests.conftest import missing
-from tests.report_cases import MODEL, NOW, bookmark, data_folder, readers_bookmarks
+from tests.report_cases import bookmark, data_folder, made, readers_bookmarks, written
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydicom import Dataset
 
     from deploy.local_pacs import OrthancPacs
     from plugin.bookmark import Bookmark
@@ -91,9 +96,8 @@ def test_ohif_loads_the_report_and_draws_the_lesion(
     tmp_path: Path,
 ) -> None:
     folder, source, mark = study
-    report = encode(source, [mark], model=MODEL, earlier_report=None, now=NOW)
-    report.save_as(tmp_path / "report.dcm", enforce_file_format=True)
-    for path in [*folder.iterdir(), tmp_path / "report.dcm"]:
+    report = made(source, [mark])[0]
+    for path in [*folder.iterdir(), *written(tmp_path, [report])]:
         orthanc.upload(path)
 
     picture = tmp_path / "seen.png"
@@ -112,3 +116,22 @@ def test_ohif_loads_the_report_and_draws_the_lesion(
     assert f"L: {mark.long_axis_mm:.1f} mm" in seen["text"]
     assert f"/instances/{mark.sop_instance_uid}/" in seen["image"]
     assert picture.stat().st_size > 0
+    assert_viewers_report_reads_back(
+        dcmread(BytesIO(orthanc.download(seen["stored"]))), source, mark
+    )
+
+
+def assert_viewers_report_reads_back(stored: Dataset, source: Volume, mark: Bookmark) -> None:
+    """The report that OHIF stores of the lesion gives the same bookmark, under a UID of its own."""
+    assert stored.Manufacturer != "lesionmark"
+    found = read_report(stored, source.slices)
+    assert found.remarks == ()
+    (back,) = found.bookmarks
+    assert (back.sop_instance_uid, back.slice_index) == (mark.sop_instance_uid, mark.slice_index)
+    assert back.lesion_type is mark.lesion_type
+    lengths = back.long_axis_mm, back.short_axis_mm
+    assert lengths == pytest.approx((mark.long_axis_mm, mark.short_axis_mm), abs=0.01)
+    for drawn, measured in zip(
+        (back.long_axis, back.short_axis), (mark.long_axis, mark.short_axis), strict=True
+    ):
+        assert np.abs(np.sort(drawn, axis=0) - np.sort(measured, axis=0)).max() < 0.01

@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from deploy.local_pacs import OrthancPacs, find_orthanc
 from plugin import report
+from tests.boxes import iou
 from tests.conftest import missing
 from tests.instances import WrittenSeries
 from tests.node import Node, eventually
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plugin import Bookmark
-    from plugin.bookmark import Box
 
 SERIES = "series/LIDC-IDRI-0001"
 #: How far the long axis may be from the mean of the readers, mm.
@@ -73,7 +73,7 @@ def test_forwarded_by_the_pacs_as_stored(
         orthanc.forward(series.series_uid, "lesionmark")
         document = delivered(node, orthanc, series)
     assert dcmread(chest[0]).file_meta.TransferSyntaxUID == JPEGLSLossless
-    assert_nodule_found(report.read(document), readers)
+    assert_nodule_found(report.read(document).bookmarks, readers)
     modalities = [stored.modality for stored in orthanc.series(series.study_uid)]
     assert sorted(modalities) == ["CT", "SR"]
 
@@ -87,7 +87,7 @@ def test_in_random_order_over_several_associations(
         for part in (shuffled[:40], shuffled[40:41], shuffled[41:]):
             node.send(part)
         document = delivered(node, orthanc, series)
-    assert_nodule_found(report.read(document), readers)
+    assert_nodule_found(report.read(document).bookmarks, readers)
 
 
 def test_decompressed(
@@ -102,7 +102,7 @@ def test_decompressed(
         node.send(native)
         document = delivered(node, orthanc, described(native))
     assert dcmread(native[0]).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    assert_nodule_found(report.read(document), readers)
+    assert_nodule_found(report.read(document).bookmarks, readers)
 
 
 def delivered(node: Node, orthanc: OrthancPacs, series: WrittenSeries) -> Dataset:
@@ -137,12 +137,3 @@ def decompressed(path: Path, folder: Path) -> Path:
     target = folder / path.name
     dataset.save_as(target, enforce_file_format=True)
     return target
-
-
-def iou(one: Box, other: Sequence[float]) -> float:
-    """Intersection over union of two boxes (column0, row0, column1, row1), outer pixels in."""
-    a, b = np.array(one), np.array(other)
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + 1
-    common = float(np.prod(np.maximum(sides, 0)))
-    areas = float(np.prod(a[2:] - a[:2] + 1) + np.prod(b[2:] - b[:2] + 1))
-    return common / (areas - common)

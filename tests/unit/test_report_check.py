@@ -11,25 +11,27 @@ import pytest
 from pydicom import Dataset
 
 from plugin.errors import InvalidReport
-from plugin.report import check, codes, tree
-from tests.report_cases import Geometry, bookmark, encoded, volume
+from plugin.report import codes, tree
+from plugin.report.checks.document import check
+from tests.report_cases import Geometry, bookmark, encoded, findings, volume
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
 
-    from plugin.volume import Volume
+    from plugin.report import Findings
 
 
 @cache
-def good_report() -> tuple[Dataset, Volume]:
+def good_report() -> tuple[Dataset, Findings]:
     source = volume(Geometry(spacing=(2.5, 0.6, 0.7)))
-    return encoded(source, [bookmark(source, 1), bookmark(source, 2)]), source
+    marks = [bookmark(source, 1), bookmark(source, 2)]
+    return encoded(source, marks), findings(source, marks)
 
 
-def report() -> tuple[Dataset, Volume]:
+def report() -> tuple[Dataset, Findings]:
     """A report of two lesions that a test may break; its pixels are wider than high."""
-    document, source = good_report()
-    return deepcopy(document), source
+    document, found = good_report()
+    return deepcopy(document), found
 
 
 def lesion(document: Dataset, code: Code | None = None) -> Dataset:
@@ -138,6 +140,19 @@ def retitle(document: Dataset) -> None:
     document.ConceptNameCodeSequence[0].CodeValue = "121322"
 
 
+def retag(document: Dataset) -> None:
+    document.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+
+
+def put_into_series_of_images(document: Dataset) -> None:
+    evidence = document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    document.SeriesInstanceUID = evidence.SeriesInstanceUID
+
+
+def drop_lesion(document: Dataset) -> None:
+    del tree.one(document, codes.IMAGING_MEASUREMENTS, "report").ContentSequence[0]
+
+
 def share_tracking_uid(document: Dataset) -> None:
     first, second = tree.lesion_groups(document)
     uid = tree.one(first, codes.TRACKING_UID, "lesion").UID
@@ -201,6 +216,15 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "another patient": (attribute("PatientID", "54321"), "PatientID"),
     "another name": (attribute("PatientName", "Roe^Jane"), "PatientName"),
     "another study": (attribute("StudyInstanceUID", "1.2.3"), "StudyInstanceUID"),
+    "a class of its own": (attribute("SOPClassUID", "1.2.3"), "SOPClassUID is 1.2.3"),
+    "another instance in the file meta": (retag, "MediaStorageSOPInstanceUID is not"),
+    "the series of the images": (put_into_series_of_images, "SeriesInstanceUID is not that of a"),
+    "no notice in the series": (
+        attribute("SeriesDescription", "Lesions"),
+        "SeriesDescription does",
+    ),
+    "another lesion": (says(codes.TRACKING_UID, "UID", "1.2.3"), "not those of the lesions found"),
+    "a lesion fewer": (drop_lesion, "not those of the lesions found"),
     "no tracking UID": (lesion_without(codes.TRACKING_UID), "Lesion 2 has no Tracking Unique"),
     "empty tracking UID": (says(codes.TRACKING_UID, "UID", ""), "Tracking Unique Identifier has"),
     "shared tracking UID": (share_tracking_uid, "Tracking Unique Identifier is not unique"),
@@ -238,18 +262,18 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
 
 
 def test_a_good_report_passes() -> None:
-    document, source = report()
-    check(document, source)
+    document, found = report()
+    check([document], found)
     assert len(tree.lesion_groups(document)) == 2
 
 
 @pytest.mark.parametrize("case", MUTATIONS)
 def test_a_broken_report_is_refused(case: str) -> None:
     mutate, message = MUTATIONS[case]
-    document, source = report()
+    document, found = report()
     mutate(document)
     with pytest.raises(InvalidReport, match=message):
-        check(document, source)
+        check([document], found)
 
 
 @pytest.mark.parametrize(

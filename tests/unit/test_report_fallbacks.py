@@ -9,57 +9,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from plugin.bookmark import LesionType
-from plugin.errors import InvalidReport
-from plugin.report import draw, key_objects, presentation_state, secondary_capture, segmentation
-from plugin.report.segmentation import Region
-from tests.report_cases import MODEL, NOW, Geometry, bookmark, enhanced, volume
+from plugin import Kind
+from plugin.report import Region, draw
+from tests.report_cases import Geometry, bookmark, enhanced, made, two_lesions, volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from plugin.bookmark import Bookmark
     from plugin.volume import Volume
 
 SAGITTAL = Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(2, 0.5, 0.9))
 
 
-def two_lesions(source: Volume) -> list[Bookmark]:
-    """One of the lung in the middle slice, one of the liver in the first."""
-    first = source.slices[0]
-    elsewhere = {"slice_index": 0, "slice_range": (0, 0), "frame_number": first.frame_number}
-    liver = bookmark(
-        source,
-        2,
-        sop_instance_uid=first.sop_instance_uid,
-        lesion_type=LesionType.LIVER,
-        **elsewhere,
-    )
-    return [bookmark(source, 1), liver]
+def captures(source: Volume) -> list[Dataset]:
+    return made(source, two_lesions(source), Kind.KEY_IMAGES)
 
 
-def captures(source: Volume, **options: int) -> tuple[Dataset, ...]:
-    return secondary_capture.encode(source, two_lesions(source), model=MODEL, now=NOW, **options)
+def states_of(source: Volume) -> list[Dataset]:
+    return made(source, two_lesions(source), Kind.PRESENTATION_STATE)
 
 
 def state_of(source: Volume) -> Dataset:
-    (state,) = presentation_state.encode(source, two_lesions(source), model=MODEL, now=NOW)
+    (state,) = states_of(source)
     return state
 
 
 def selection_of(source: Volume) -> Dataset:
-    (selection,) = key_objects.encode(source, two_lesions(source), model=MODEL, now=NOW)
+    (selection,) = made(source, two_lesions(source), Kind.KEY_OBJECTS)
     return selection
 
 
-REGIONS = [
-    Region(np.ones((3, 6, 11), np.bool_), (1, 17, 10)),
-    Region(np.eye(4, dtype=np.bool_)[None], (0, 2, 5)),
-]
-
-
 def segmentation_of(source: Volume) -> Dataset:
-    (found,) = segmentation.encode(source, two_lesions(source), REGIONS, model=MODEL, now=NOW)
+    """A box of three slices, and a slanting line of single voxels in the first slice."""
+    regions = (
+        Region(np.ones((3, 6, 11), np.bool_), (1, 17, 10)),
+        Region(np.eye(4, dtype=np.bool_)[None], (0, 2, 5)),
+    )
+    voxel = abs(np.linalg.det(source.affine[:3, :3]))
+    marks = [
+        replace(mark, volume_mm3=float(region.mask.sum() * voxel))
+        for mark, region in zip(two_lesions(source), regions, strict=True)
+    ]
+    (found,) = made(source, marks, Kind.SEGMENTATION, regions=regions)
     return found
 
 
@@ -89,9 +80,9 @@ def test_a_capture_says_how_it_lies_in_the_patient(
 
 
 def test_a_capture_can_be_measured_on() -> None:
-    capture = captures(volume(SAGITTAL), scale=10)[0]
-    assert (capture.Rows, capture.Columns) == (400, 1080)
-    assert [float(value) for value in capture.PixelSpacing] == pytest.approx([0.05, 0.05])
+    capture = captures(volume(SAGITTAL))[0]
+    assert (capture.Rows, capture.Columns) == (520, 1404)
+    assert [float(value) for value in capture.PixelSpacing] == pytest.approx([0.5 / 13] * 2)
 
 
 def test_a_presentation_state_draws_axes_box_and_label_on_the_key_slice() -> None:
@@ -128,7 +119,7 @@ def test_a_presentation_state_keeps_the_shape_of_pixels() -> None:
 def test_slices_with_another_rescale_get_a_presentation_state_of_their_own() -> None:
     source = volume(RescaleSlope=1, RescaleIntercept=-1024)
     source.headers[0].RescaleIntercept = -1000
-    states = presentation_state.encode(source, two_lesions(source), model=MODEL, now=NOW)
+    states = states_of(source)
     assert [state.RescaleIntercept for state in states] == [-1024, -1000]
     assert len({state.SOPInstanceUID for state in states}) == 2
 
@@ -171,19 +162,10 @@ def test_a_segment_has_the_tracking_uid_and_site_of_its_lesion() -> None:
     assert (first.SegmentLabel, second.SegmentLabel) == ("Lesion 1", "Lesion 2")
 
 
-def test_a_segmentation_of_several_multi_frame_instances_is_refused() -> None:
-    first, second = enhanced(name="one"), enhanced(name="two")
-    both = replace(first, headers=first.headers + second.headers)
-    with pytest.raises(InvalidReport, match="several multi-frame instances"):
-        segmentation.encode(both, two_lesions(first), REGIONS, model=MODEL, now=NOW)
-
-
 def test_without_lesions_there_is_nothing_to_show() -> None:
     source = volume()
-    assert secondary_capture.encode(source, [], model=MODEL, now=NOW) == ()
-    assert presentation_state.encode(source, [], model=MODEL, now=NOW) == ()
-    assert key_objects.encode(source, [], model=MODEL, now=NOW) == ()
-    assert segmentation.encode(source, [], [], model=MODEL, now=NOW) == ()
+    others = [kind for kind in Kind if kind is not Kind.REPORT]
+    assert [made(source, [], kind) for kind in others] == [[], [], [], []]
 
 
 def test_every_object_names_the_patient_the_maker_and_the_time_as_the_report_does() -> None:

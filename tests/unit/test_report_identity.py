@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydicom import Dataset, dcmread
 
-from tests.report_cases import bookmark, encoded, volume
+from plugin import Kind
+from plugin.report import products
+from tests.report_cases import bookmark, enhanced, findings, received, volume
+
+if TYPE_CHECKING:
+    from plugin.volume import Volume
 
 #: Character sets as scanners send them, each with a name that needs it (PS3.5 Annexes H to K).
 NAMES = {
@@ -40,20 +46,30 @@ def raw(dataset: Dataset, keyword: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("multi_frame", [False, True])
 @pytest.mark.parametrize("case", NAMES)
-def test_names_keep_their_character_set(case: str) -> None:
+def test_names_keep_their_character_set(case: str, multi_frame: bool) -> None:
+    """In every object that is sent, byte for byte."""
     character_set, name = NAMES[case]
     attributes: dict[str, Any] = {"PatientName": name, "StudyDescription": name.split("=")[0]}
     if character_set:
         attributes["SpecificCharacterSet"] = character_set
-    source = volume(**attributes)
-    header = as_received(source.headers[0])
-    source = type(source)(source.hu, source.affine, source.slices, (header, *source.headers[1:]))
-    document = encoded(source, [bookmark(source)])
-    assert document.get("SpecificCharacterSet") == header.get("SpecificCharacterSet")
-    assert document.PatientName == name
-    assert raw(document, "PatientName") == raw(header, "PatientName")
-    assert raw(document, "StudyDescription") == raw(header, "StudyDescription")
+    source = enhanced(**attributes) if multi_frame else volume(**attributes)
+    source = replace(source, headers=tuple(map(as_received, source.headers)))
+    header = source.headers[0]
+    for found in every_object(source):
+        assert found.get("SpecificCharacterSet") == header.get("SpecificCharacterSet")
+        assert found.PatientName == name
+        assert raw(found, "PatientName") == raw(header, "PatientName")
+        assert raw(found, "StudyDescription") == raw(header, "StudyDescription")
+
+
+def every_object(source: Volume) -> list[Dataset]:
+    """All that can be sent of one lesion, as a receiver reads it."""
+    objects, remarks = products(findings(source, [bookmark(source)]), frozenset(Kind))
+    assert remarks == ()
+    assert {product.kind for product in objects} == set(Kind)
+    return [received(product.dataset) for product in objects]
 
 
 def test_patient_and_study_are_copied_exactly() -> None:
@@ -70,27 +86,28 @@ def test_patient_and_study_are_copied_exactly() -> None:
         "StudyDescription": "Chest",
         "ReferringPhysicianName": "Who^Doctor",
     }
-    document = encoded(volume(**attributes), [])
-    assert {keyword: str(document[keyword].value) for keyword in attributes} == attributes
+    for found in every_object(volume(**attributes)):
+        assert {keyword: str(found[keyword].value) for keyword in attributes} == attributes
 
 
 def test_missing_attributes_are_empty() -> None:
-    document = encoded(volume(), [])
-    for keyword in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"):
-        assert document[keyword].is_empty, keyword
+    absent = ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate")
+    for found in every_object(volume(PatientID=None, PatientName=None)):
+        for keyword in (*absent, "PatientID", "PatientName"):
+            assert found[keyword].is_empty, keyword
 
 
 @pytest.mark.filterwarnings("ignore:The value length:UserWarning")
 def test_a_value_its_vr_does_not_allow_is_left_out() -> None:
     source = volume(StudyID="longer than sixteen characters", PatientID="p" * 70)
-    document = encoded(source, [])
-    assert document["StudyID"].is_empty
-    assert document.PatientID == "p" * 70
+    for found in every_object(source):
+        assert found["StudyID"].is_empty
+        assert found.PatientID == "p" * 70
     assert source.headers[0].StudyID == "longer than sixteen characters"
 
 
 def test_half_filled_references_are_not_copied() -> None:
     reference = Dataset()
     reference.ReferencedSOPInstanceUID = "1.2.3"
-    document = encoded(volume(ReferencedStudySequence=[reference]), [])
-    assert "ReferencedStudySequence" not in document
+    for found in every_object(volume(ReferencedStudySequence=[reference])):
+        assert "ReferencedStudySequence" not in found

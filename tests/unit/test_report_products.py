@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import (
@@ -18,7 +16,7 @@ from pydicom.uid import (
 )
 
 from plugin import Kind
-from plugin.report import Findings, Region, check, products, read
+from plugin.report import Findings, products, read
 from tests import report_cases
 
 if TYPE_CHECKING:
@@ -30,12 +28,7 @@ CLASSES = [Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage]
 @pytest.fixture
 def findings() -> Findings:
     volume = report_cases.volume()
-    bookmarks = tuple(report_cases.bookmark(volume, number) for number in (1, 2))
-    regions = tuple(
-        Region(np.ones((1, 2, 2), bool), (b.slice_index, int(b.box[1]), int(b.box[0])))
-        for b in bookmarks
-    )
-    return Findings(volume, bookmarks, regions, "model 1", (), datetime(2026, 1, 2, tzinfo=UTC))
+    return report_cases.findings(volume, [report_cases.bookmark(volume, n) for n in (1, 2)])
 
 
 def test_only_what_is_wanted_is_made(findings: Findings) -> None:
@@ -69,16 +62,13 @@ def test_the_forms_of_the_report_differ_in_class_and_uid_alone(findings: Finding
         assert form.file_meta.MediaStorageSOPInstanceUID == form.SOPInstanceUID
         assert form.ContentSequence == forms[0].ContentSequence
         assert read(form) == read(forms[0])
-        check(form, findings.volume)
 
 
 def test_each_form_names_the_same_form_of_the_report_it_replaces(
     findings: Findings, tmp_path: Path
 ) -> None:
-    paths = []
-    for number, product in enumerate(products(findings, ())[0]):
-        paths.append(tmp_path / f"{number}.dcm")
-        product.dataset.save_as(paths[-1], enforce_file_format=True)
+    before = [product.dataset for product in products(findings, ())[0]]
+    paths = report_cases.written(tmp_path, before)
     later = replace(findings, earlier_reports=tuple(paths), model="model 2")
     for product, path in zip(products(later, ())[0], paths, strict=True):
         [study] = product.dataset.PredecessorDocumentsSequence
@@ -86,6 +76,24 @@ def test_each_form_names_the_same_form_of_the_report_it_replaces(
         before = dcmread(path)
         assert instance.ReferencedSOPInstanceUID == before.SOPInstanceUID
         assert instance.ReferencedSOPClassUID == before.SOPClassUID == product.dataset.SOPClassUID
+
+
+@pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "Modality", "SeriesNumber"])
+@pytest.mark.parametrize("absent", [True, False], ids=["absent", "empty"])
+def test_headers_that_lack_something_do_not_hold_back_the_report(
+    findings: Findings, keyword: str, absent: bool
+) -> None:
+    for header in findings.volume.headers:
+        setattr(header, keyword, None)
+        if absent:
+            delattr(header, keyword)
+    made, remarks = products(findings, frozenset(Kind))
+    if keyword == "FrameOfReferenceUID":
+        assert remarks == ("no segmentation: the images have no Frame of Reference UID",)
+        assert {product.kind for product in made} == set(Kind) - {Kind.SEGMENTATION}
+    else:
+        assert remarks == ()
+        assert {product.kind for product in made} == set(Kind)
 
 
 def test_a_kind_that_cannot_be_made_does_not_hold_back_the_report(findings: Findings) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from plugin.bookmark import LesionType
 from plugin.errors import InvalidReport
-from plugin.report import codes, images, read, tree
+from plugin.report import Reading, codes, images, read, tree
+from plugin.report.groups import TRACKING_PREFIX
 from plugin.uids import derive
 from tests.report_cases import Geometry, bookmark, encoded, enhanced, volume
 
@@ -31,25 +32,25 @@ SAGITTAL = Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(1.
 )
 def test_a_round_trip_is_equal(source: Volume) -> None:
     marks = (bookmark(source, 1), bookmark(source, 2, lesion_type=LesionType.LIVER))
-    assert read(encoded(source, marks)) == marks
+    assert read(encoded(source, marks)) == Reading(marks, ())
 
 
 def test_a_round_trip_of_a_multi_frame_instance_is_equal() -> None:
     source = enhanced()
     marks = (bookmark(source),)
-    assert read(encoded(source, marks), source.slices) == marks
+    assert read(encoded(source, marks), source.slices) == Reading(marks, ())
 
 
 def test_a_round_trip_keeps_what_is_written() -> None:
     source = volume()
     mark = bookmark(source, score=0.123456, long_axis_mm=7.0049, mean_hu=-3.14, volume_mm3=9.87)
-    (back,) = read(encoded(source, [mark]))
+    (back,) = read(encoded(source, [mark])).bookmarks
     expected = replace(mark, score=0.1235, long_axis_mm=7.0, mean_hu=-3.1, volume_mm3=9.9)
     assert back == expected
 
 
 def test_an_empty_report_has_no_bookmarks() -> None:
-    assert read(encoded(volume(), [])) == ()
+    assert read(encoded(volume(), [])) == Reading((), ())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,7 +75,7 @@ def test_points_map_back_and_lengths_agree(
     if downwards:
         source = replace(source, headers=source.headers[::-1])
     mark = _cross(source, corner, reach)
-    (back,) = read(encoded(source, [mark]))
+    (back,) = read(encoded(source, [mark])).bookmarks
     assert (back.long_axis, back.short_axis, back.box) == (
         mark.long_axis,
         mark.short_axis,
@@ -129,7 +130,7 @@ def foreign_report(source: Volume, **changes: Any) -> Dataset:
 @pytest.mark.parametrize("older", [False, True], ids=["SCT codes", "SRT codes"])
 def test_a_viewers_report_gives_its_axes(older: bool) -> None:
     source = volume()
-    (back,) = read(foreign_report(source, older=older), source.slices)
+    (back,) = read(foreign_report(source, older=older), source.slices).bookmarks
     mark = bookmark(source)
     assert (back.long_axis, back.short_axis) == (mark.long_axis, mark.short_axis)
     assert (back.long_axis_mm, back.short_axis_mm) == (mark.long_axis_mm, mark.short_axis_mm)
@@ -140,13 +141,18 @@ def test_a_viewers_report_gives_its_axes(older: bool) -> None:
     assert back.slice_range == (back.slice_index, back.slice_index)
 
 
-def test_other_measurements_are_passed_over() -> None:
+def test_other_measurements_are_named() -> None:
     source = volume()
     document = encoded(source, [bookmark(source, 1), bookmark(source, 2)])
     first = tree.lesion_groups(document)[0]
     for code in (codes.LONG_AXIS, codes.SHORT_AXIS):
         tree.one(first, code, "lesion").ConceptNameCodeSequence[0].CodeValue = "410668003"
-    assert [mark.tracking_uid for mark in read(document)] == [derive("test lesion", "2")]
+    found = read(document)
+    assert [mark.tracking_uid for mark in found.bookmarks] == [derive("test lesion", "2")]
+    assert found.remarks == (
+        f"Lesion 1 ({TRACKING_PREFIX}Lesion 1) has no diameters to draw, but Long Axis, "
+        "Short Axis, Certainty of Finding, Attenuation Coefficient, Volume",
+    )
 
 
 def test_a_site_is_known_by_its_name_too() -> None:
@@ -154,7 +160,7 @@ def test_a_site_is_known_by_its_name_too() -> None:
     document = encoded(source, [bookmark(source)])
     site = tree.coded(tree.one(group_of(document), codes.FINDING_SITE, "lesion"), "site")
     site.CodeValue, site.CodingSchemeDesignator, site.CodeMeaning = "T-62000", "SRT", "Liver"
-    assert read(document)[0].lesion_type is LesionType.LIVER
+    assert read(document).bookmarks[0].lesion_type is LesionType.LIVER
 
 
 def group_of(document: Dataset) -> Dataset:
@@ -206,6 +212,13 @@ def test_a_malformed_report_names_the_item(mutate: Any, message: str) -> None:
 def test_an_image_is_no_report() -> None:
     with pytest.raises(InvalidReport, match="no structured report"):
         read(volume().headers[0])
+
+
+def test_another_kind_of_report_is_refused() -> None:
+    document = encoded(volume(), [])
+    document.ConceptNameCodeSequence[0].CodeValue = "113701"  # a radiation dose report
+    with pytest.raises(InvalidReport, match="title is not that of a Measurement Report"):
+        read(document)
 
 
 def test_an_axis_outside_the_volume_is_refused() -> None:

@@ -2,7 +2,7 @@
 //
 // DIST is a built OHIF, ARCHIVE the address of an archive that speaks DICOMweb, STUDY the Study
 // Instance UID. Opens the study in headless Chromium, loads its report into the measurements,
-// jumps to the first one, and takes a screenshot.
+// jumps to the first one, takes a screenshot, and stores the measurements as a report of the viewer.
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { extname, join, normalize, resolve, sep } from 'node:path';
@@ -109,6 +109,19 @@ function observe() {
   return { measurements, image: viewport?.getCurrentImageId?.() ?? '', text: document.body.innerText };
 }
 
+// Stores what was loaded as a new report, as the button "Create report" does; runs in the page.
+async function storeReport() {
+  const order = {
+    measurementData: window.services.measurementService.getMeasurements(),
+    dataSource: 'archive',
+    additionalFindingTypes: ['ArrowAnnotate'],
+    options: { SeriesDescription: 'Stored by the viewer', SeriesNumber: 3001 },
+  };
+  const context = 'CORNERSTONE_STRUCTURED_REPORT';
+  const report = await window.commandsManager.runCommand('storeMeasurements', order, context);
+  return report.SOPInstanceUID;
+}
+
 async function main() {
   const server = await serve();
   const browser = await puppeteer.launch({
@@ -131,7 +144,8 @@ async function main() {
       { timeout: PATIENCE },
     );
     await page.screenshot({ path: picture });
-    console.log(JSON.stringify(await page.evaluate(observe)));
+    const seen = await page.evaluate(observe);
+    console.log(JSON.stringify({ ...seen, stored: await page.evaluate(storeReport) }));
   } finally {
     await browser.close();
     server.close();

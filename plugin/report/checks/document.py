@@ -1,7 +1,4 @@
-"""Our own check of a report before it is sent: what no validator catches.
-
-Each rule is a function that raises InvalidReport naming the item that breaks it.
-"""
+"""The rules that a structured report has to keep, one function each."""
 
 from __future__ import annotations
 
@@ -9,47 +6,46 @@ from typing import TYPE_CHECKING, Final
 
 from plugin.errors import InvalidReport
 from plugin.report import codes, images, text, tree
-from plugin.report.check_group import check_group
+from plugin.report.checks.common import check_origin, hierarchical
+from plugin.report.checks.group import check_group
+from plugin.report.document import SOP_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
     from pydicom import Dataset
 
+    from plugin.report.findings import Findings
     from plugin.volume import Volume
 
 
-def check(document: Dataset, volume: Volume) -> None:
+def check(forms: Sequence[Dataset], findings: Findings) -> None:
     """Refuse a report that would mislead its reader or that viewers cannot draw.
 
-    `volume` is the series that was analysed. Raises InvalidReport, naming the item.
+    `forms` are the report in several SOP Classes. Raises InvalidReport, naming the item.
     """
-    for rule in RULES:
-        rule(document, volume)
+    for document in forms:
+        for rule in RULES:
+            rule(document, findings)
 
 
-def _check_state(document: Dataset, _: Volume) -> None:
+def _check_origin(document: Dataset, findings: Findings) -> None:
+    check_origin(document, findings, SOP_CLASSES)
+
+
+def _check_state(document: Dataset, _: Findings) -> None:
     """The report is complete, and says that nobody has verified it (PS3.3 C.17.2)."""
     expected = {
         "CompletionFlag": "COMPLETE",
         "PreliminaryFlag": "PRELIMINARY",
         "VerificationFlag": "UNVERIFIED",
-        "ContentQualification": "RESEARCH",
     }
     for keyword, value in expected.items():
         if document.get(keyword) != value:
             raise InvalidReport(f"{keyword} is {document.get(keyword)!r} and not {value}")
 
 
-def _check_patient(document: Dataset, volume: Volume) -> None:
-    """The report names the patient and the study of the images."""
-    header = images.first_header(volume)
-    for keyword in ("PatientID", "PatientName", "StudyInstanceUID"):
-        if (document.get(keyword) or "") != (header.get(keyword) or ""):
-            raise InvalidReport(f"{keyword} differs from that of the images")
-
-
-def _check_context(document: Dataset, _: Volume) -> None:
+def _check_context(document: Dataset, _: Findings) -> None:
     """Title, language, observer and procedure are there."""
     if not tree.is_named(document, codes.IMAGING_MEASUREMENT_REPORT):
         raise InvalidReport("the title is not Imaging Measurement Report (126000)")
@@ -58,7 +54,7 @@ def _check_context(document: Dataset, _: Volume) -> None:
     tree.text(tree.one(document, codes.DEVICE_OBSERVER_UID, "the report"), "Device Observer UID")
 
 
-def _check_library(document: Dataset, volume: Volume) -> None:
+def _check_library(document: Dataset, findings: Findings) -> None:
     """The image library lists every instance that was analysed."""
     library = tree.one(document, codes.IMAGE_LIBRARY, "the report")
     listed = {
@@ -66,14 +62,14 @@ def _check_library(document: Dataset, volume: Volume) -> None:
         for group in tree.content(library)
         for entry in tree.find(group, codes.SOURCE, "IMAGE")
     }
-    _check_complete(listed, volume, "the Image Library")
+    _check_complete(listed, findings.volume, "the Image Library")
 
 
-def _check_evidence(document: Dataset, volume: Volume) -> None:
+def _check_evidence(document: Dataset, findings: Findings) -> None:
     """The evidence lists every instance that was analysed, and all that the tree refers to."""
-    listed = set(_hierarchical(document, "CurrentRequestedProcedureEvidenceSequence"))
-    _check_complete(listed, volume, "the evidence")
-    for uid in _referenced(document):
+    listed = set(hierarchical(document, "CurrentRequestedProcedureEvidenceSequence"))
+    _check_complete(listed, findings.volume, "the evidence")
+    for uid in tree.referenced_uids(document):
         if uid not in listed:
             raise InvalidReport(f"referenced instance {uid} is not in the evidence")
 
@@ -84,13 +80,13 @@ def _check_complete(listed: set[str], volume: Volume, where: str) -> None:
             raise InvalidReport(f"analysed instance {uid} is not in {where}")
 
 
-def _check_predecessor(document: Dataset, _: Volume) -> None:
+def _check_predecessor(document: Dataset, _: Findings) -> None:
     """A report replaces others, never itself."""
-    if document.SOPInstanceUID in _hierarchical(document, "PredecessorDocumentsSequence"):
+    if document.SOPInstanceUID in hierarchical(document, "PredecessorDocumentsSequence"):
         raise InvalidReport("the report names itself in its Predecessor Documents")
 
 
-def _check_evaluations(document: Dataset, _: Volume) -> None:
+def _check_evaluations(document: Dataset, _: Findings) -> None:
     """The outcome fits the number of lesions, and the notice on research use is there."""
     evaluations = tree.one(document, codes.QUALITATIVE_EVALUATIONS, "the report")
     name = codes.FINDINGS_SUMMARY.meaning
@@ -103,45 +99,29 @@ def _check_evaluations(document: Dataset, _: Volume) -> None:
         raise InvalidReport(f"no Comment says: {text.RESEARCH_USE}")
 
 
-def _check_groups(document: Dataset, volume: Volume) -> None:
+def _check_groups(document: Dataset, findings: Findings) -> None:
     """Every lesion is complete, drawable, and measures what its points say."""
     for number, group in enumerate(tree.lesion_groups(document), start=1):
-        check_group(group, text.name(number), volume)
+        check_group(group, text.name(number), findings.volume)
 
 
-def _check_tracking(document: Dataset, _: Volume) -> None:
-    """No two lesions share a tracking UID."""
-    seen: set[str] = set()
+def _check_tracking(document: Dataset, findings: Findings) -> None:
+    """The lesions are those that were found, in their order, each under a UID of its own."""
+    seen: list[str] = []
     for number, group in enumerate(tree.lesion_groups(document), start=1):
         item = tree.one(group, codes.TRACKING_UID, text.name(number))
         uid = tree.text(item, f"{text.name(number)}: Tracking Unique Identifier")
         if uid in seen:
             raise InvalidReport(f"{text.name(number)}: Tracking Unique Identifier is not unique")
-        seen.add(uid)
-
-
-def _hierarchical(document: Dataset, keyword: str) -> list[str]:
-    """SOP Instance UIDs of a Hierarchical SOP Instance Reference (PS3.3 Table C.17-3)."""
-    return [
-        str(instance.ReferencedSOPInstanceUID)
-        for study in document.get(keyword) or []
-        for series in study.ReferencedSeriesSequence
-        for instance in series.ReferencedSOPSequence
-    ]
-
-
-def _referenced(item: Dataset) -> Iterator[str]:
-    """SOP Instance UIDs of the images that the tree below `item` refers to."""
-    for referenced in item.get("ReferencedSOPSequence") or []:
-        yield str(referenced.ReferencedSOPInstanceUID)
-    for child in tree.content(item):
-        yield from _referenced(child)
+        seen.append(uid)
+    if seen != [bookmark.tracking_uid for bookmark in findings.bookmarks]:
+        raise InvalidReport("the Tracking Unique Identifiers are not those of the lesions found")
 
 
 #: In the order in which a reader would miss them.
-RULES: Final[tuple[Callable[[Dataset, Volume], None], ...]] = (
+RULES: Final[tuple[Callable[[Dataset, Findings], None], ...]] = (
+    _check_origin,
     _check_state,
-    _check_patient,
     _check_context,
     _check_library,
     _check_evidence,

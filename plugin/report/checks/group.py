@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, cast
 from plugin.errors import InvalidReport
 from plugin.measure import length
 from plugin.report import codes, images, tree
+from plugin.report.checks.common import check_inside
 from plugin.volume import Slice
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
-    from plugin.bookmark import Axis, Point
+    from plugin.bookmark import Axis
     from plugin.report.images import KeyImage
     from plugin.volume import Volume
 
@@ -72,7 +73,7 @@ def _check_length(axis: Dataset, where: str, volume: Volume) -> float:
     written = _finite(axis, codes.MILLIMETRE, where)
     ends = tree.points(axis, 2, where)
     image = _image(axis, where, volume)
-    _check_inside(ends, image, where)
+    check_inside(ends, image, where)
     drawn = length(cast("Axis", ends), *image.pixel_spacing)
     if abs(written - drawn) > LENGTH_TOLERANCE_MM:
         raise InvalidReport(f"{where} is {written} mm, but its points are {drawn:.2f} mm apart")
@@ -85,7 +86,7 @@ def _check_certainty(item: Dataset, where: str, volume: Volume) -> None:
     corners = tree.points(item, 5, where)
     if corners[0] != corners[-1]:
         raise InvalidReport(f"{where}: the box is not closed")
-    _check_inside(corners, _image(item, where, volume), where)
+    check_inside(corners, _image(item, where, volume), where)
 
 
 def _check_statistics(group: Dataset, where: str) -> None:
@@ -110,12 +111,6 @@ def _check_label(group: Dataset, lengths: tuple[float, float], where: str) -> No
 def _check_one_image(items: list[Dataset], where: str) -> None:
     if len({tree.reference(tree.content(item)[0], where) for item in items}) > 1:
         raise InvalidReport(f"{where}: axes and box do not lie in one image")
-
-
-def _check_inside(points: tuple[Point, ...], image: KeyImage, where: str) -> None:
-    for column, row in points:
-        if not (0 <= column <= image.columns and 0 <= row <= image.rows):
-            raise InvalidReport(f"{where}: point ({column}, {row}) lies outside the image")
 
 
 def _image(item: Dataset, where: str, volume: Volume) -> KeyImage:
