@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 import jpeg_ls
 import numpy as np
 
+from plugin.datasets.errors import InvalidDataset
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+#: The table of the patches, and their masks.
+TABLE, MASKS = "nodules.csv", "masks.npz"
 #: Stored value of 0 HU.
 _OFFSET = 1024
 #: Millimetres a voxel: (z, y, x).
@@ -45,11 +49,20 @@ class Patch:
 
 
 def read_patches(folder: Path) -> Iterator[Patch]:
-    """The patches of a folder, in the order of its CSV."""
-    with (folder / "nodules.csv").open(newline="") as table, np.load(folder / "masks.npz") as masks:
-        for row in csv.DictReader(table):
-            shape = int(row["depth"]), int(row["rows"]), int(row["columns"])
-            yield _read_patch(folder, row["name"], shape, masks[row["name"]])
+    """The patches of a folder, in the order of its CSV.
+
+    Raises InvalidDataset naming the file or the patch.
+    """
+    for path in (folder / TABLE, folder / MASKS):
+        if not path.is_file():
+            raise InvalidDataset(f"{path}: there is no such file")
+    with (folder / TABLE).open(newline="") as table, np.load(folder / MASKS) as masks:
+        for number, row in enumerate(csv.DictReader(table), start=1):
+            try:
+                shape = int(row["depth"]), int(row["rows"]), int(row["columns"])
+                yield _read_patch(folder, row["name"], shape, masks[row["name"]])
+            except (KeyError, OSError, TypeError, ValueError) as error:
+                raise InvalidDataset(f"{folder / TABLE}, row {number}: {error}") from error
 
 
 def is_held_out(series_instance_uid: str) -> bool:

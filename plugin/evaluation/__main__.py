@@ -1,55 +1,66 @@
-"""`python -m plugin.evaluation`: judge the shipped detector on a folder of marked scans."""
+"""Judge the shipped detector on a folder of marked scans: `lesionmark evaluate`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
-from itertools import chain
+from argparse import ArgumentParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import track
 
 from plugin.detector import load
-from plugin.evaluation.cases import held_out_patches, lesion_free_series, marked_series
-from plugin.evaluation.froc import curve
-from plugin.evaluation.judge import Verdict, judge
-from plugin.evaluation.summary import summarise
+from plugin.errors import PluginError
+from plugin.evaluation.cases import lesion_free_series
+from plugin.evaluation.judge import Verdict, by_luna16, judge
+from plugin.evaluation.protocols import PROTOCOLS, chosen
+from plugin.evaluation.record import to_record
+from plugin.evaluation.summary import Summary, summarise
 from plugin.evaluation.tables import rank_lines, summary_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from argparse import Namespace
+    from collections.abc import Iterator, Sequence
 
     from plugin.detector import Detector
     from plugin.evaluation.cases import Case
+    from plugin.evaluation.judge import Rule
+    from plugin.evaluation.protocols import Protocol
+
+OK, FAILED = 0, 1
+
+#: Progress, where somebody watches.
+_err = Console(stderr=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate, print, draw; returns the exit status."""
-    arguments = _parser().parse_args(argv)
-    detector = load()
-    marked = _judge_all(detector, _marked(arguments), "scans with lesions")
-    free = _judge_all(detector, lesion_free_series(arguments.negatives), "lesion-free scans")
-    negatives = [verdict.scan for verdict in (free or marked)]
-    summary = summarise(detector.version, marked, negatives)
-    lines = chain(summary_lines(summary), _ranks(arguments, marked))
-    sys.stdout.write("\n".join(lines) + "\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(summary.to_record(), indent=2), encoding="utf-8")
-    if arguments.plots:
-        _draw(arguments.plots, detector, marked, free)
-    return 0
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.plots and find_spec("matplotlib") is None:
+        parser.error("--plots needs matplotlib: pip install 'lesionmark[training]'")
+    summaries: list[Summary] = []
+    try:
+        for summary in _evaluate(arguments):
+            summaries.append(summary)
+            _write(arguments, summaries)
+    except (PluginError, OSError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return FAILED
+    return OK
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m plugin.evaluation", description=__doc__)
+    parser = ArgumentParser("lesionmark evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
         "--protocol",
-        choices=("patches", "luna16"),
-        default="patches",
-        help="patches: sensitivity on held-out nodule patches; luna16: on whole marked series",
+        choices=[protocol.name for protocol in PROTOCOLS],
+        help="patches: on nodule patches; luna16: on whole series; deeplesion: on key slices; "
+        "default: all that the folder holds data for",
     )
     parser.add_argument(
         "--negatives",
@@ -57,40 +68,55 @@ def _parser() -> ArgumentParser:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a lesion-free series; false positives are counted on these scans, where given",
+        help="a lesion-free series, or a folder of such; may be given several times",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="not only held-out patches and the test split: for scans never trained on",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the curves as PNG")
     return parser
 
 
-def _marked(arguments: Namespace) -> Iterable[Case]:
-    if arguments.protocol == "patches":
-        return held_out_patches(arguments.data / "nodules")
-    return marked_series(arguments.data)
+def _evaluate(arguments: Namespace) -> Iterator[Summary]:
+    """One summary for each protocol, printed as soon as it is there."""
+    protocols = chosen(arguments.data, arguments.protocol)
+    cases = [(each, each.cases(arguments.data, arguments.all)) for each in protocols]
+    lesion_free = lesion_free_series(arguments.negatives)
+    detector = load()
+    free = _judge_all(detector, lesion_free, by_luna16, "lesion-free scans")
+    for protocol, marked in cases:
+        verdicts = _judge_all(detector, marked, protocol.rule, protocol.name)
+        summary = summarise(detector.version, protocol, verdicts, free)
+        _print(protocol, summary)
+        yield summary
 
 
-def _judge_all(detector: Detector, cases: Iterable[Case], title: str) -> list[Verdict]:
-    return [judge(detector, case) for case in track(cases, title, transient=True)]
+def _judge_all(detector: Detector, cases: Sequence[Case], rule: Rule, title: str) -> list[Verdict]:
+    watched = track(cases, title, console=_err, transient=True, disable=not _err.is_terminal)
+    return [judge(detector, case, rule) for case in watched]
 
 
-def _ranks(arguments: Namespace, verdicts: Iterable[Verdict]) -> Iterable[str]:
-    if arguments.protocol == "patches":
-        return ()
-    return chain([""], rank_lines(chain.from_iterable(v.meetings for v in verdicts)))
+def _print(protocol: Protocol, summary: Summary) -> None:
+    lines = list(summary_lines(summary))
+    if protocol.ranks:
+        lines += ["", *rank_lines(summary.meetings)]
+    sys.stdout.write("\n".join(lines) + "\n\n")
+    sys.stdout.flush()
 
 
-def _draw(
-    folder: Path, detector: Detector, marked: Sequence[Verdict], free: Sequence[Verdict]
-) -> None:
-    from plugin.evaluation.plots import draw_bland_altman, draw_froc
+def _write(arguments: Namespace, summaries: Sequence[Summary]) -> None:
+    """Write the figures of all protocols so far; draw those of the last one."""
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        record = {summary.protocol: to_record(summary) for summary in summaries}
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if arguments.plots:
+        from plugin.evaluation.plots import draw
 
-    folder.mkdir(parents=True, exist_ok=True)
-    scans = [verdict.scan for verdict in marked]
-    negatives = [verdict.scan for verdict in (free or marked)]
-    draw_froc(folder / "froc.png", {detector.version: curve(scans, negatives)})
-    meetings = [meeting for verdict in marked for meeting in verdict.meetings]
-    draw_bland_altman(folder / "long_axis.png", meetings)
+        draw(arguments.plots, summaries[-1])
 
 
 if __name__ == "__main__":

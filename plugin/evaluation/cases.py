@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plugin.bookmark import LesionType
+from plugin.datasets.errors import InvalidDataset
+from plugin.datasets.marked import read_marked
 from plugin.datasets.nodules import SPACING, Patch, is_held_out, read_patches
 from plugin.measure import measure
 from plugin.volume import Slice, Volume, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from plugin.bookmark import Box
+    from plugin.datasets.marked import Mark
+
+
+@dataclass(frozen=True)
+class KeyMark:
+    """Where a lesion was marked on one slice."""
+
+    #: Name of the image, for tables.
+    name: str
+    #: Index of the slice in the volume.
+    slice_index: int
+    #: The box as its readers drew it: (column0, row0, column1, row1) in pixels.
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,20 @@ class Truth:
     diameter_mm: float
     #: Long and short axis in mm; None where only boxes were drawn.
     axes_mm: tuple[float, float] | None
+    #: What it is, in the words of the data set.
+    lesion_type: str
+    #: The one slice on which it was marked; None where it was marked on all.
+    key: KeyMark | None = None
+
+    @property
+    def long_mm(self) -> float:
+        """Its length, for telling sizes apart, mm."""
+        return self.axes_mm[0] if self.axes_mm else self.diameter_mm
+
+
+def nothing(_: Volume) -> tuple[Truth, ...]:
+    """No lesion."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -38,36 +69,83 @@ class Case:
 
     #: Name for tables.
     name: str
-    #: Reads the volume; raises UnsuitableSeries.
+    #: The patient where one is known, else the scan; drawn as a whole for intervals.
+    unit: str
+    #: Reads the volume; raises UnsuitableSeries or InvalidDataset.
     volume: Callable[[], Volume]
     #: The lesions in the volume, computed from it.
     truths: Callable[[Volume], tuple[Truth, ...]]
+    #: What need not be found and is no false positive either.
+    irrelevant: Callable[[Volume], tuple[Truth, ...]] = nothing
 
 
-def held_out_patches(folder: Path) -> Iterator[Case]:
-    """The nodule patches of the scans that training never sees."""
-    return (_patch_case(p) for p in read_patches(folder) if is_held_out(p.series_instance_uid))
+def patches(folder: Path, *, everything: bool = False) -> list[Case]:
+    """The nodule patches of the scans that training never sees, or of all scans.
+
+    Raises InvalidDataset.
+    """
+    chosen = [
+        _patch_case(patch)
+        for patch in read_patches(folder)
+        if everything or is_held_out(patch.series_instance_uid)
+    ]
+    if not chosen:
+        raise InvalidDataset(
+            f"{folder}: no patch is of a held-out scan; --all judges every patch of scans that "
+            "were never trained on"
+        )
+    return chosen
 
 
-def marked_series(folder: Path) -> Iterator[Case]:
-    """The series that `lesions.json` in a folder describes."""
-    for entry in json.loads((folder / "lesions.json").read_text(encoding="utf-8")):
-        yield _series_case(folder / entry["series_dir"], entry["lesions"])
+def marked_series(folder: Path) -> list[Case]:
+    """The series that `lesions.json` in a folder describes. Raises InvalidDataset."""
+    described = read_marked(folder)
+    for series in described:
+        check_filled(series.folder)
+    return [_series_case(each.folder, each.patient, each.marks) for each in described]
 
 
-def lesion_free_series(folders: Iterable[Path]) -> Iterator[Case]:
-    """Folders of one series each in which every finding is wrong."""
-    return (_series_case(folder, []) for folder in sorted(folders))
+def lesion_free_series(folders: Iterable[Path]) -> list[Case]:
+    """Series in which every finding is wrong: folders of one series each, or of such folders.
+
+    Raises InvalidDataset.
+    """
+    series = [each for folder in sorted(folders) for each in _series_in(folder)]
+    return [_series_case(folder, folder.name, []) for folder in series]
+
+
+def _series_in(folder: Path) -> Iterator[Path]:
+    """The folder itself where it holds files, else its subfolders."""
+    check_filled(folder)
+    if any(path.is_file() for path in folder.iterdir()):
+        yield folder
+    else:
+        for subfolder in sorted(folder.iterdir()):
+            check_filled(subfolder)
+            yield subfolder
+
+
+def check_filled(folder: Path) -> None:
+    """Raises InvalidDataset where a folder is missing or empty."""
+    if not folder.is_dir():
+        raise InvalidDataset(f"{folder}: there is no such folder")
+    if not any(folder.iterdir()):
+        raise InvalidDataset(f"{folder}: the folder is empty")
 
 
 def _patch_case(patch: Patch) -> Case:
     def truths(volume: Volume) -> tuple[Truth, ...]:
-        measured = measure(patch.mask, (0, 0, 0), volume).diameters
-        centre = volume.to_patient(np.argwhere(patch.mask).mean(axis=0))
-        axes = measured.long_axis_mm, measured.short_axis_mm
-        return (Truth(centre, measured.long_axis_mm, axes),)
+        return (masked_truth(patch.mask, volume, LesionType.LUNG),)
 
-    return Case(patch.name, lambda: _patch_volume(patch), truths)
+    scan = patch.series_instance_uid
+    return Case(patch.name, scan, lambda: _patch_volume(patch), truths)
+
+
+def masked_truth(mask: NDArray[np.bool_], volume: Volume, lesion_type: str) -> Truth:
+    """A lesion whose every voxel is marked, [slice, row, column] of the volume."""
+    measured = measure(mask, (0, 0, 0), volume).diameters
+    axes = measured.long_axis_mm, measured.short_axis_mm
+    return Truth(volume.to_patient(np.argwhere(mask).mean(axis=0)), axes[0], axes, lesion_type)
 
 
 def _patch_volume(patch: Patch) -> Volume:
@@ -79,26 +157,26 @@ def _patch_volume(patch: Patch) -> Volume:
     return Volume(patch.hu.astype(np.float32), affine, slices, ())
 
 
-def _series_case(folder: Path, lesions: list[dict[str, Any]]) -> Case:
-    groups: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for lesion in lesions:
-        groups[lesion.get("group", 0)].append(lesion)
+def _series_case(folder: Path, unit: str, marks: Sequence[Mark]) -> Case:
+    groups: dict[int, list[Mark]] = defaultdict(list)
+    for mark in marks:
+        groups[mark.group].append(mark)
 
     def truths(volume: Volume) -> tuple[Truth, ...]:
-        return tuple(_consensus(volume, marks) for marks in groups.values())
+        return tuple(_consensus(volume, of_one) for of_one in groups.values())
 
-    return Case(folder.name, lambda: read(folder.iterdir()), truths)
+    return Case(folder.name, unit, lambda: read(folder.iterdir()), truths)
 
 
-def _consensus(volume: Volume, marks: list[dict[str, Any]]) -> Truth:
+def _consensus(volume: Volume, marks: Sequence[Mark]) -> Truth:
     """One lesion from the marks of several readers, or on several slices."""
-    boxes = np.array([mark["key_bbox_px"] for mark in marks])  # [N, (x0, y0, x1, y1)]
-    slices = np.array([mark["key_slice"] for mark in marks], float)
+    boxes = np.array([mark.box for mark in marks])  # [N, (column0, row0, column1, row1)]
+    slices = np.array([mark.slice_index for mark in marks], float)
     middle = slices.mean(), boxes[:, 1::2].mean(), boxes[:, 0::2].mean()
-    axes = [(m["recist"]["long_mm"], m["recist"]["short_mm"]) for m in marks if "recist" in m]
-    centre = volume.to_patient(np.array(middle))
+    axes = [mark.axes_mm for mark in marks if mark.axes_mm]
+    centre, label = volume.to_patient(np.array(middle)), marks[0].label
     if not axes:
         sides = (boxes[:, 2:] - boxes[:, :2] + 1) * volume.spacing[:0:-1]
-        return Truth(centre, float(sides.max()), None)
+        return Truth(centre, float(sides.max()), None, label)
     long_mm, short_mm = np.mean(axes, axis=0)
-    return Truth(centre, float(long_mm), (float(long_mm), float(short_mm)))
+    return Truth(centre, float(long_mm), (float(long_mm), float(short_mm)), label)

@@ -8,8 +8,9 @@ import jpeg_ls
 import numpy as np
 import pytest
 
+from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.nodules import read_patches
-from plugin.evaluation.cases import held_out_patches
+from plugin.evaluation.cases import patches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +35,9 @@ def _write(folder: Path, names: list[str], shape: tuple[int, int, int]) -> list[
 
 def test_patches_come_back_voxel_by_voxel(tmp_path: Path) -> None:
     images = _write(tmp_path, ["1.2.840.1_0", "1.2.840.1_1"], (4, 9, 11))
-    patches = list(read_patches(tmp_path))
-    assert [patch.series_instance_uid for patch in patches] == ["1.2.840.1"] * 2
-    for patch, hu in zip(patches, images, strict=True):
+    found = list(read_patches(tmp_path))
+    assert [patch.series_instance_uid for patch in found] == ["1.2.840.1"] * 2
+    for patch, hu in zip(found, images, strict=True):
         assert np.array_equal(patch.hu, hu)
         assert np.argwhere(patch.mask).min(axis=0).tolist() == [1, 2, 3]
         assert patch.mask.sum() == 2 * 5 * 6
@@ -44,10 +45,37 @@ def test_patches_come_back_voxel_by_voxel(tmp_path: Path) -> None:
 
 def test_only_held_out_scans_are_judged_and_their_truth_is_measured(tmp_path: Path) -> None:
     _write(tmp_path, [f"1.2.840.{n}_0" for n in range(30)], (4, 9, 11))
-    cases = list(held_out_patches(tmp_path))
+    cases = patches(tmp_path)
     assert 0 < len(cases) < 15
+    assert len(patches(tmp_path, everything=True)) == 30
+    assert cases[0].unit == cases[0].name.rsplit("_", 1)[0]
     volume = cases[0].volume()
     (truth,) = cases[0].truths(volume)
     assert truth.centre.tolist() == [5.5, 4.0, 1.5]  # (x, y, z) at 1 mm
     assert truth.axes_mm == pytest.approx((7.2, 6.4), abs=0.6)
     assert truth.diameter_mm == truth.axes_mm[0]
+
+
+def test_a_folder_without_held_out_scans_is_named(tmp_path: Path) -> None:
+    _write(tmp_path, ["1.2.840.1_0"], (4, 9, 11))
+    with pytest.raises(InvalidDataset, match="no patch is of a held-out scan; --all"):
+        patches(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["nodules.csv", "masks.npz"])
+def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
+    _write(tmp_path, ["1.2.840.1_0"], (4, 9, 11))
+    (tmp_path / missing).unlink()
+    with pytest.raises(InvalidDataset, match=f"{missing}: there is no such file"):
+        list(read_patches(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["1.2.840.1_0,4,9,12,6", "1.2.840.1_0,4,nine,11,6", "1.2.840.2_0,4,9,11,6", "1.2.840.1_0"],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, row: str) -> None:
+    _write(tmp_path, ["1.2.840.1_0"], (4, 9, 11))
+    (tmp_path / "nodules.csv").write_text(f"name,depth,rows,columns,diameter_mm\n{row}\n")
+    with pytest.raises(InvalidDataset, match=r"nodules\.csv, row 1: "):
+        list(read_patches(tmp_path))
