@@ -111,6 +111,13 @@ class Plugin(Protocol):
         """Whether this plugin is meant for the series; reads headers only."""
         ...
 
+    def warm_up(self) -> None:
+        """Do beforehand what would make the first series slower than the second.
+
+        A node calls it once, when it starts.
+        """
+        ...
+
     def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
         """Find and measure the lesions of a series and report them.
 
@@ -131,3 +138,12 @@ def load(settings: Mapping[str, Any]) -> Plugin:
     build = import_module(settings["module"]).build
     plugin: Plugin = build(settings)
     return plugin
+
+
+def sop_classes(settings: Mapping[str, Any]) -> frozenset[str]:
+    """The `sop_classes` of the plugin, without building it: its module's `SOP_CLASSES`.
+
+    A process that only receives needs no model. Raises ImportError.
+    """
+    found: frozenset[str] = import_module(settings["module"]).SOP_CLASSES
+    return found

@@ -154,6 +154,7 @@ def _plane(path: Path, header: Dataset, frame: int | None) -> Plane:
     try:
         transformation = _macro(header, frame, "PixelValueTransformationSequence")
         _check_hu(header, transformation)
+        slope, intercept = _rescale(transformation)
         rows_mm, columns_mm = _macro(header, frame, "PixelMeasuresSequence").PixelSpacing
         return Plane(
             path=path,
@@ -166,8 +167,8 @@ def _plane(path: Path, header: Dataset, frame: int | None) -> Plane:
                 _macro(header, frame, "PlaneOrientationSequence").ImageOrientationPatient, 6
             ),
             pixel_spacing=(float(rows_mm), float(columns_mm)),
-            slope=float(transformation.get("RescaleSlope", 1)),
-            intercept=float(transformation.get("RescaleIntercept", 0)),
+            slope=slope,
+            intercept=intercept,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise UnsuitableSeries(f"instance {header.SOPInstanceUID}: {error}") from error
@@ -188,6 +189,16 @@ def _check_hu(header: Dataset, transformation: Dataset) -> None:
     kind = str(transformation.get("RescaleType") or "")
     if kind not in HU_TYPES or "ModalityLUTSequence" in header:
         raise UnsuitableSeries(f"instance {header.SOPInstanceUID}: values are {kind}, not HU")
+
+
+def _rescale(transformation: Dataset) -> tuple[float, float]:
+    """Slope and intercept (PS3.3 C.8.2.1, Type 1); without them the values may be anything."""
+    slope, intercept = (
+        transformation.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept")
+    )
+    if not slope or intercept is None or not np.isfinite([slope, intercept]).all():
+        raise ValueError(f"Rescale Slope {slope} and Intercept {intercept} give no attenuation")
+    return float(slope), float(intercept)
 
 
 def _vector(values: Sequence[float], count: int) -> Vector:

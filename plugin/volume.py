@@ -64,6 +64,8 @@ class Volume:
     headers: tuple[Dataset, ...]
     #: One sentence for each instance that was left out, and why.
     remarks: tuple[str, ...] = ()
+    #: SOP Instance UIDs of those.
+    left_out: frozenset[str] = frozenset()
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -94,17 +96,20 @@ def read(paths: Iterable[Path]) -> Volume:
     Raises UnsuitableSeries when the instances are not one regular stack of CT slices.
     """
     remarks: list[str] = []
-    suitable = list(_suitable(paths, remarks))
+    seen: set[str] = set()
+    suitable = list(_suitable(paths, remarks, seen))
     if not suitable:
         raise UnsuitableSeries("; ".join(["no CT image", *sorted(remarks)]))
     check_one_source([header for _, header in suitable])
     planes, left_out = stack([p for path, header in suitable for p in planes_of(path, header)])
+    headers = {plane.uid: plane.header for plane in planes}
     return Volume(
         hu=_attenuation(planes),
         affine=affine(planes),
         slices=tuple(Slice(plane.uid, plane.frame_number) for plane in planes),
-        headers=tuple({plane.uid: plane.header for plane in planes}.values()),
+        headers=tuple(headers.values()),
         remarks=tuple(sorted(remarks + left_out)),
+        left_out=frozenset(seen - headers.keys()),
     )
 
 
@@ -131,9 +136,10 @@ def _headers(paths: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, 
             remarks.append(f"{path.name} is not a DICOM file")
 
 
-def _suitable(paths: Iterable[Path], remarks: list[str]) -> Iterator[tuple[Path, Dataset]]:
-    """Headers of the CT images, each instance once; remarks on the others."""
-    seen: set[str] = set()
+def _suitable(
+    paths: Iterable[Path], remarks: list[str], seen: set[str]
+) -> Iterator[tuple[Path, Dataset]]:
+    """Headers of the CT images, each instance once; remarks on the others, all UIDs in `seen`."""
     for path, header in _headers(sorted(paths), remarks):
         uid = str(header.get("SOPInstanceUID", path.name))
         reason = reason_to_set_aside(header)
@@ -155,7 +161,7 @@ def _attenuation(planes: Sequence[Plane]) -> NDArray[np.float32]:
     for _, group in groupby(by_instance, key=lambda item: item[1].uid):
         indices, same = zip(*group, strict=True)
         for index, plane, stored in zip(indices, same, _frames(same), strict=True):
-            hu[index] = to_hu(stored, plane)
+            hu[index] = to_hu(_used_bits(stored, plane.header), plane)
     return hu
 
 
@@ -174,6 +180,15 @@ def _frames(planes: Sequence[Plane]) -> Iterator[NDArray[np.integer[Any]]]:
         raise UnsuitableSeries(
             f"pixels of {planes[0].name} cannot be decoded ({syntax.name}): {error}"
         ) from error
+
+
+def _used_bits(stored: NDArray[np.integer[Any]], header: Dataset) -> NDArray[np.integer[Any]]:
+    """Stored values with their unused high bits set from the sign (PS3.5 8.1.1).
+
+    Some writers leave old overlays or nothing there, and JPEG-LS and RLE encoders keep them.
+    """
+    unused = np.array(stored.dtype.itemsize * 8 - int(header.BitsStored), stored.dtype)
+    return np.asarray((stored << unused) >> unused)
 
 
 def to_hu(stored: NDArray[np.integer[Any]], plane: Plane) -> NDArray[np.float32]:

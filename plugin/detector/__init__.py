@@ -34,19 +34,29 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Name and version, such as "lesionmark-lung 1".
+        """Name and version, such as "lesionmark-lung 2".
 
         It changes whenever detections may change.
         """
         ...
 
-    def detect(self, volume: Volume) -> list[Detection]:
-        """The lesions of a volume, in any order; none where there is nothing to look at."""
+    def warm_up(self) -> None:
+        """Do beforehand what would make the first series slower than the second."""
+        ...
+
+    def detect(self, volume: Volume, lowest: float = 0.0) -> list[Detection]:
+        """The lesions of a volume, in any order; none where there is nothing to look at.
+
+        Those with a score below `lowest` are left out, which saves the time to outline them.
+        """
         ...
 
 
-def load() -> Detector:
-    """The detector that is shipped."""
+def load(device: str = "auto") -> Detector:
+    """The detector that is shipped, on a device: "cuda", "mps", "cpu", or the best of them.
+
+    Raises WrongSetting where there is no such device.
+    """
     from plugin.detector.learned import shipped
 
-    return shipped()
+    return shipped(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from plugin.bookmark import LesionType
 from plugin.detector import Detection, checkpoint
+from plugin.detector.device import Room, choose, keep_memory, return_memory
 from plugin.detector.lattice import Lattice, lattice, sample, source
 from plugin.detector.lungs import closed, lungs
 from plugin.detector.network import INPUT_SPACING
@@ -48,6 +49,8 @@ MARGIN_MM = 6.0
 SURROUNDINGS_MM = 24.0
 #: In a narrower field of view lung cannot be told from the air around a patient, mm.
 NARROW_MM = 200.0
+#: Voxels of the first pass, before there is any series (z, y, x).
+_WARM_UP = (16, 64, 64)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Lungs:
 
     def away(self, centre: NDArray[np.float64]) -> float:
         """Distance of a place, mm in LPS (z, y, x), from the lungs."""
-        index = np.round((centre - self.grid.origin) / self.grid.spacing).astype(int)
+        index = np.round(self.grid.from_mm(centre)).astype(int)
         z, y, x = index.clip(0, np.array(self.grid.shape) - 1)
         return float(self.outside[z, y, x])
 
@@ -98,9 +101,24 @@ class LearnedDetector:
     version: str
     #: What the network says where the score is to be 0.5, 0 to 1.
     midpoint: float = 0.5
+    #: What the device had memory for; it changes when the device runs out of it.
+    room: Room = field(default_factory=Room)
 
-    def detect(self, volume: Volume) -> list[Detection]:
-        """Lesions of a volume, best score first."""
+    def warm_up(self) -> None:
+        """One small pass: libraries are loaded and kernels chosen before they are needed."""
+        grid = Lattice((0, 0, 0), INPUT_SPACING, _WARM_UP, np.eye(3, 4))
+        hu = torch.full((1, 1, *_WARM_UP), -1000.0, device=self.device)
+        respond(self.network, hu, grid)
+
+    def detect(self, volume: Volume, lowest: float = 0.0) -> list[Detection]:
+        """Lesions of a volume with a score of at least `lowest`, best first."""
+        certain = (each for each in self._look(volume) if self._score(each) >= lowest)
+        detections = [self._detection(each, volume) for each in certain]
+        return_memory()
+        return [each for each in detections if each is not None]
+
+    def _look(self, volume: Volume) -> list[Found]:
+        """One candidate for each lesion of a volume, best score first."""
         hu = source(volume, self.device)
         place = look_for_lungs(hu, volume)
         if place is None:
@@ -108,13 +126,11 @@ class LearnedDetector:
         found = self._pass(volume, hu, place, 1.0)
         for coarser in COARSER:
             found = merge(found, self._pass(volume, hu, place, coarser), coarser)
-        kept = [each for each in found if place.away(each.centre) <= MARGIN_MM]
-        detections = (self._detection(each, volume) for each in best(kept))
-        return [each for each in detections if each is not None]
+        return best([each for each in found if place.away(each.centre) <= MARGIN_MM])
 
     def _pass(self, volume: Volume, hu: Tensor, place: Lungs, coarser: float) -> list[Found]:
         grid = lattice(volume, spacing(coarser), place.bounds())
-        response = respond(self.network, hu, grid)
+        response = respond(self.network, hu, grid, self.room)
         return [
             Found(each, grid.to_mm(np.array(each.centre)), response, grid)
             for each in response.candidates
@@ -127,17 +143,21 @@ class LearnedDetector:
         return Detection(
             mask=piece.mask,
             offset=piece.offset,
-            score=calibrated(found.candidate.score, self.midpoint),
+            score=self._score(found),
             lesion_type=LesionType.LUNG,
         )
 
+    def _score(self, found: Found) -> float:
+        return calibrated(found.candidate.score, self.midpoint)
 
-def shipped() -> LearnedDetector:
-    """The detector with the weights of this installation, on a CUDA device where there is one.
 
-    Raises DamagedWeights.
+def shipped(kind: str = "auto") -> LearnedDetector:
+    """The detector with the weights of this installation, on a kind of device.
+
+    Raises DamagedWeights, and WrongSetting where there is no such device.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose(kind)
+    keep_memory()
     weights = checkpoint.read(checkpoint.shipped())
     network = weights.network.to(device)
     return LearnedDetector(network, device, weights.version, weights.midpoint)
@@ -193,7 +213,7 @@ def look_for_lungs(hu: Tensor, volume: Volume) -> Lungs | None:
     None where there is no lung.
     """
     grid = lattice(volume, (LUNG_MM, LUNG_MM, LUNG_MM))
-    lung = lungs(sample(hu, grid, 0, grid.shape)[0].cpu().numpy(), LUNG_MM)
+    lung = lungs(sample(hu, grid)[0].cpu().numpy(), LUNG_MM)
     if lung.any():
         outside = ndimage.distance_transform_edt(~closed(lung, LUNG_MM)) * LUNG_MM
         return Lungs(grid, outside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,14 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from plugin.detector.device import Room, is_out_of_memory, precision
 from plugin.detector.lattice import Lattice, chunks, sample
 from plugin.detector.network import STRIDE, Maps, Network, normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Slices of the lattice that are computed and kept at a time.
-CHUNK = 48
+#: Most slices of the lattice that are computed and kept at a time.
+LONGEST = 48
 #: Slices computed on either side for their surroundings.
 OVERLAP = 8
 #: The network halves (z, output y, output x) this often.
@@ -54,73 +54,90 @@ class Response(NamedTuple):
     inside: NDArray[np.uint8]
 
 
-def respond(network: Network, hu: Tensor, lattice: Lattice, chunk: int = CHUNK) -> Response:
+def respond(network: Network, hu: Tensor, lattice: Lattice, room: Room | None = None) -> Response:
     """Run the network over a volume [1, 1, slice, row, column] on its device.
 
-    Memory is bounded by `chunk` slices; when the device has too little, half of it is tried.
+    Memory is bounded by the voxels for which there is room. Where that proves too much, half of
+    it is tried, and remembered.
     """
-    try:
-        return _respond(network, hu, lattice, chunk)
-    except torch.OutOfMemoryError:
-        if chunk <= _DIVISOR:
-            raise
-    return respond(network, hu, lattice, chunk // 2)
+    room = room or Room()
+    while True:
+        length = chunk_length(lattice, room)
+        try:
+            return _respond(network, hu, lattice, length)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or length == _DIVISOR:
+                raise
+        room.voxels //= 2
+
+
+def chunk_length(lattice: Lattice, room: Room) -> int:
+    """How many slices of a lattice to keep at a time; a multiple of what the network halves.
+
+    Their surroundings are computed too. Nothing smaller than the smallest multiple can be done.
+    """
+    slices = room.voxels // (lattice.shape[1] * lattice.shape[2]) - 2 * OVERLAP
+    return min(max(slices // _DIVISOR, 1) * _DIVISOR, LONGEST)
 
 
 def _respond(network: Network, hu: Tensor, lattice: Lattice, chunk: int) -> Response:
-    depth, height, width = lattice.shape
     inside = np.empty(lattice.shape, np.uint8)
     candidates: list[Candidate] = []
     scale = lattice.spacing[1]
-    for computed, kept in chunks(depth, chunk, OVERLAP, _DIVISOR):
-        size = (computed.stop - computed.start, height, width)
-        maps = _infer(network, sample(hu, lattice, computed.start, _padded(size)))
-        low, high = kept.start - computed.start, kept.stop - computed.start
-        probability = torch.sigmoid(maps.mask[0, 0, low:high, :height, :width].float())
+    for computed, kept in chunks(lattice.first[0], lattice.shape[0], chunk, OVERLAP, _DIVISOR):
+        start = max(computed.start, 0)
+        maps = _maps(network, hu, lattice, computed)
+        low, high = kept.start - start, kept.stop - start
+        probability = torch.sigmoid(maps.mask[0, 0, low:high].float())
         inside[kept] = (probability * 255).round().to(torch.uint8).cpu().numpy()
-        candidates += _candidates(maps, (low, high), computed.start, lattice.shape, scale)
+        candidates += _candidates(maps, (low, high), start, scale)
     return Response(candidates, inside)
 
 
-def _padded(size: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The next size that the network can halve."""
-    units = (_DIVISOR, _DIVISOR * STRIDE, _DIVISOR * STRIDE)
-    z, y, x = (-(-n // unit) * unit for n, unit in zip(size, units, strict=True))
-    return z, y, x
+def _maps(network: Network, hu: Tensor, lattice: Lattice, computed: slice) -> Maps:
+    """Maps of some slices of a lattice, as far as it reaches.
+
+    What is computed starts and ends at multiples of what the network halves, counted in the
+    patient, so that the same place is always seen by the same voxels of its coarse levels.
+    """
+    depth, height, width = lattice.shape
+    rows, columns = (_widened(lattice.first[axis], lattice.shape[axis]) for axis in (1, 2))
+    z, y, x = computed.start, rows.start, columns.start
+    size = computed.stop - z, rows.stop - y, columns.stop - x
+    maps = _infer(network, sample(hu, lattice.part((z, y, x), size)))
+    deep = slice(max(-z, 0), depth - z)
+    coarse = deep, _at(-y, height, STRIDE), _at(-x, width, STRIDE)
+    fine = deep, _at(-y, height, 1), _at(-x, width, 1)
+    cropped = Maps(*(each[:, :, *coarse] for each in maps))
+    return cropped._replace(mask=maps.mask[:, :, *fine])
+
+
+def _widened(first: int, count: int) -> slice:
+    """From whole unit to whole unit of the coarsest level around `count` voxels of the patient."""
+    unit = _DIVISOR * STRIDE
+    return slice(first // unit * unit - first, -(-(first + count) // unit) * unit - first)
+
+
+def _at(start: int, count: int, stride: int) -> slice:
+    """The same voxels on a grid that is `stride` times as coarse."""
+    return slice(start // stride, -(-(start + count) // stride))
 
 
 @torch.inference_mode()
 def _infer(network: Network, hu: Tensor) -> Maps:
     """Maps of HU [1, z, y, x], in half precision where the device computes it faster."""
-    with _precision(hu.device):
+    with precision(hu.device):
         maps: Maps = network(normalise(hu))
     return maps
 
 
-def _precision(device: torch.device) -> AbstractContextManager[object]:
-    if device.type == "cuda":
-        return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and _has_bf16():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
-
-
-def _has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices; emulated it would be slower."""
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _candidates(
-    maps: Maps, kept: tuple[int, int], start: int, shape: tuple[int, int, int], scale: float
-) -> list[Candidate]:
-    """Peaks of a chunk whose voxel lies in the slices to keep and inside the lattice."""
+def _candidates(maps: Maps, kept: tuple[int, int], start: int, scale: float) -> list[Candidate]:
+    """Peaks of a chunk whose voxel lies in the slices to keep."""
     score = torch.sigmoid(maps.centre.float())
     highest = functional.max_pool3d(score, _PEAK, stride=1, padding=_PEAK // 2)
     peak = ((score == highest) & (score > LOWEST_SCORE))[0, 0]
     peak[: kept[0]] = False
     peak[kept[1] :] = False
-    peak[:, -(-shape[1] // STRIDE) :] = False
-    peak[:, :, -(-shape[2] // STRIDE) :] = False
     where = peak.nonzero()  # [N, (z, y, x)]
     values = score[0, 0][peak]
     if len(values) > _MOST_PEAKS:

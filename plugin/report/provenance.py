@@ -79,10 +79,15 @@ def content_arguments(findings: Findings) -> dict[str, Any]:
 
 
 def instance_uid(findings: Findings, *kind: str) -> UID:
-    """SOP Instance UID of an object of this kind on these instances by this model."""
+    """SOP Instance UID of an object of this kind on these instances by this model.
+
+    Instances that were left out count too: a series to which one comes late is in another
+    state, and its report names the one before.
+    """
     volume = findings.volume
-    analysed = sorted({str(header.SOPInstanceUID) for header in volume.headers})
-    return derive(*kind, volume.series_instance_uid, *analysed, findings.model)
+    used = {str(header.SOPInstanceUID) for header in volume.headers}
+    instances = sorted(used | volume.left_out)
+    return derive(*kind, volume.series_instance_uid, *instances, findings.model)
 
 
 def series_uid(findings: Findings, series: ObjectSeries) -> UID:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 THRESHOLD = 0.5
-SLICES = (70, 256, 256)
 
 
 @cache
@@ -73,6 +73,28 @@ def test_the_same_volume_gives_the_same_detections() -> None:
     assert [(f.offset, f.score) for f in first] == [(f.offset, f.score) for f in second]
     pairs = zip(first, second, strict=True)
     assert all(np.array_equal(a.mask, b.mask) for a, b in pairs)
+
+
+def test_lesions_below_a_score_are_left_out() -> None:
+    certain = load().detect(volume_of(Spec()), THRESHOLD)
+    assert [(f.offset, f.score) for f in certain] == [(f.offset, f.score) for f in found_in(Spec())]
+    assert len(certain) < len(detected(Spec()))
+
+
+def test_slices_that_come_late_leave_the_lesions_as_they_were() -> None:
+    missing, spec = 3, Spec(shape=(62, 256, 256), spacing=(5.0, 1.375, 1.375))
+    whole = volume_of(spec)
+    affine = whole.affine.copy()
+    affine[:3, 3] += missing * affine[:3, 0]
+    early = replace(whole, hu=whole.hu[missing:], affine=affine, slices=whole.slices[missing:])
+
+    before, after = load().detect(early), load().detect(whole)
+
+    assert max(found.score for found in before) >= THRESHOLD
+    assert [(f.score, np.add(f.offset, (missing, 0, 0)).tolist()) for f in before] == [
+        (f.score, list(f.offset)) for f in after
+    ]
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(before, after, strict=True))
 
 
 def test_masks_fit_the_volume_and_are_cropped() -> None:

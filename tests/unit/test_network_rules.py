@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from plugin.detector.checkpoint import DamagedWeights, Weights, read, write
+from plugin.detector.device import Room
 from plugin.detector.lattice import Lattice, lattice
 from plugin.detector.learned import Found, best, calibrated, merge, spacing
-from plugin.detector.network import Architecture, Network
+from plugin.detector.network import Architecture, Maps, Network
 from plugin.detector.outline import outline
-from plugin.detector.response import Candidate, Response, respond
+from plugin.detector.response import OVERLAP, Candidate, Response, respond
 from plugin.measure import measure
 from plugin.volume import Slice, Volume
 
@@ -54,14 +55,57 @@ def test_an_outline_measures_what_the_map_shows(diameter: float) -> None:
     assert middle == pytest.approx((22.0 / 0.7, 20.0 / 0.7), abs=0.8)
 
 
-@pytest.mark.parametrize(("shown", "expected"), [(8.0, 9.5), (12.0, 10.8), (20.0, 21.5)])
-def test_the_size_head_decides_where_the_map_is_cut(shown: float, expected: float) -> None:
+def _spiculated(volume: Volume, grid: Lattice) -> np.ndarray:
+    """A ball of 12 mm in the volume with a spicule of 8 mm to the right; its map of insides.
+
+    The map has the ball, and the spicule faintly.
+    """
+    z, y, x = np.indices(volume.hu.shape) * np.array([2.5, 0.7, 0.7])[:, None, None, None]
+    ball = (z - 24) ** 2 + (y - 20) ** 2 + (x - 22) ** 2 <= 6**2
+    spicule = (abs(z - 24) < 2) & (abs(y - 20) < 1) & (x > 22) & (x < 36)
+    volume.hu[ball | spicule] = 40
+    zyx = np.stack(np.indices(grid.shape), axis=-1) * grid.spacing
+    faint = (np.abs(zyx - (24, 20, 29)) <= (3, 3, 9)).all(axis=-1)
+    return np.maximum(_ball(grid, (12, 20, 22), 12.0), np.where(faint, 8, 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("expected", "length"), [(18.0, 20.0), (30.0, 20.0)])
+def test_a_spicule_that_the_map_shows_faintly_is_measured(expected: float, length: float) -> None:
     volume = _volume()
     grid = lattice(volume)
-    piece = outline(_candidate(expected), _ball(grid, (12, 20, 22), shown), grid, volume)
+    piece = outline(_candidate(expected), _spiculated(volume, grid), grid, volume)
     assert piece is not None
     measured = measure(piece.mask, piece.offset, volume).diameters
-    assert measured.long_axis_mm == pytest.approx(expected, abs=0.6)
+    assert measured.long_axis_mm == pytest.approx(length, abs=1.0)
+    ends = sorted(column for column, _ in measured.long_axis)
+    assert ends == pytest.approx((16 / 0.7, 36 / 0.7), abs=1.5)
+
+
+def test_a_vessel_that_the_map_does_not_show_is_not_measured() -> None:
+    volume = _volume()
+    grid = lattice(volume)
+    _spiculated(volume, grid)
+    piece = outline(_candidate(12.0), _ball(grid, (12, 20, 22), 12.0), grid, volume)
+    assert piece is not None
+    measured = measure(piece.mask, piece.offset, volume).diameters
+    assert measured.long_axis_mm == pytest.approx(12.0, abs=1.5)
+
+
+@pytest.mark.parametrize(("expected", "length"), [(8.0, 10.0), (14.0, 14.0)])
+def test_the_size_head_decides_how_much_of_a_blurred_edge_belongs(
+    expected: float, length: float
+) -> None:
+    volume = _volume(spacing=0.5)
+    grid = lattice(volume)
+    z, y, x = np.indices(volume.hu.shape) * np.array([2.5, 0.5, 0.5])[:, None, None, None]
+    away = np.sqrt((z - 24) ** 2 + (y - 15) ** 2 + (x - 15) ** 2)
+    volume.hu[:] = -850 + 900 * (0.5 + (6 - away) / 8).clip(0, 1)
+    faint = np.full(grid.shape, 8, np.uint8)
+    inside = np.maximum(_ball(grid, (12, 15, 15), 6.0), faint)
+    piece = outline(_candidate(expected, at=(12.0, 15.0, 15.0)), inside, grid, volume)
+    assert piece is not None
+    measured = measure(piece.mask, piece.offset, volume).diameters
+    assert measured.long_axis_mm == pytest.approx(length, abs=1.0)
 
 
 def test_only_the_region_at_the_centre_belongs_to_a_candidate() -> None:
@@ -153,13 +197,38 @@ def test_chunks_and_the_whole_volume_give_the_same_answer() -> None:
     rng = np.random.default_rng(0)
     hu = torch.from_numpy(rng.normal(-500, 300, (1, 1, 40, 32, 32)).astype(np.float32))
     grid = Lattice((0, 0, 0), (2, 1, 1), (40, 32, 32), np.eye(3, 4))
-    whole, parts = respond(network, hu, grid, 40), respond(network, hu, grid, 16)
+    computed = 32 * 32 * (16 + 2 * OVERLAP)
+    whole, parts = (respond(network, hu, grid, room) for room in (Room(), Room(computed)))
     assert whole.inside.shape == (40, 32, 32)
     assert np.abs(whole.inside.astype(int) - parts.inside).max() <= 8
     expected = {tuple(np.round(c.centre)) for c in whole.candidates}
     common = expected & {tuple(np.round(c.centre)) for c in parts.candidates}
     assert len(expected) > 10
     assert len(common) >= 0.9 * len(expected)
+
+
+class Mirror(torch.nn.Module):
+    """Says "inside" and "centre" where the lung window is bright."""
+
+    def forward(self, x: torch.Tensor) -> Maps:
+        bright = 20 * x[:, :1] - 10
+        coarse = torch.nn.functional.avg_pool3d(bright, (1, 2, 2))
+        zeros = [torch.zeros(1, count, *coarse.shape[2:]) for count in (3, 3, 2)]
+        return Maps(coarse, *zeros, bright)
+
+
+@pytest.mark.parametrize("first", [(0, 0, 0), (3, 2, 6), (-5, -14, 18)])
+def test_maps_lie_on_the_lattice_wherever_it_begins(first: tuple[int, int, int]) -> None:
+    hu = torch.full((1, 1, 30, 40, 40), -1000.0)
+    hu[0, 0, 12, 16:18, 22:24] = 400.0
+    grid = Lattice(first, (2, 1, 1), (30, 40, 40), np.eye(3, 4))
+
+    found = respond(Mirror(), hu, grid, Room(8 * 1600))
+
+    assert np.argwhere(found.inside > 200).tolist() == [
+        [12, y, x] for y in (16, 17) for x in (22, 23)
+    ]
+    assert [candidate.centre for candidate in found.candidates] == [(12.0, 16.5, 22.5)]
 
 
 def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
