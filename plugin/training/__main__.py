@@ -1,4 +1,4 @@
-"""`python -m plugin.training --config FILE`: train a detector, or go on with it."""
+"""Train a detector, or go on with it: `lesionmark train`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ import torch
 from rich.progress import Progress
 
 from plugin.detector.checkpoint import Weights, write
-from plugin.training.config import Config, InvalidConfig, load
-from plugin.training.loop import State, new_state, resume, train
+from plugin.detector.device import choose, keep_memory
+from plugin.errors import PluginError
+from plugin.training.config import Config, load
+from plugin.training.loop import train
+from plugin.training.machine import check_processes, choose_precision
+from plugin.training.peers import Peers, together
 from plugin.training.prepare import prepare
+from plugin.training.state import State, begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from plugin.training.blocks import Pool
     from plugin.training.losses import Losses
 
 
@@ -27,43 +33,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         config = load(arguments.config)
-    except (InvalidConfig, OSError) as error:
+        device = choose(config.machine.device)
+        choose_precision(config.machine.precision, device)
+        check_processes(config.machine.processes, device)
+    except (PluginError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = _state(config, device)
-    _train(config, state)
-    weights = Weights(state.average.network, f"{arguments.name}-{state.step}", midpoint=0.5)
-    write(weights, config.output, arguments.name)
+    config.output.mkdir(parents=True, exist_ok=True)
+    keep_memory()
+    if config.machine.processes > 1:
+        # Processes can only be forked from one that has no threads.
+        torch.set_num_threads(1)
+    pools = prepare(config)
+    together(
+        config.machine.processes, lambda peers: _run(config, device, pools, peers, arguments.name)
+    )
     return 0
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m plugin.training", description=__doc__)
+    parser = ArgumentParser("lesionmark train", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     parser.add_argument("--name", default="lung", help="of the weights; default: %(default)s")
     return parser
 
 
-def _state(config: Config, device: torch.device) -> State:
-    config.output.mkdir(parents=True, exist_ok=True)
-    state = new_state(config, device)
-    checkpoint = config.output / "last.pt"
-    if checkpoint.exists():
-        resume(state, checkpoint)
-    return state
+def _run(
+    config: Config, device: torch.device, pools: tuple[Pool, Pool], peers: Peers, name: str
+) -> None:
+    """One process of a run; the first one shows its progress and writes the weights."""
+    state = begin(config, device)
+    with Progress(disable=peers.rank > 0) as bar:
+        _train(config, pools, state, peers, bar)
+    if peers.rank == 0:
+        weights = Weights(state.average.network, f"{name}-{state.step}", midpoint=0.5)
+        write(weights, config.output, name)
 
 
-def _train(config: Config, state: State) -> None:
-    pools = prepare(config)
-    with Progress() as bar:
-        task = bar.add_task("training", total=1.0)
+def _train(
+    config: Config, pools: tuple[Pool, Pool], state: State, peers: Peers, bar: Progress
+) -> None:
+    task = bar.add_task("training", total=1.0)
 
-        def report(done: float, parts: Losses) -> None:
-            text = f"step {state.step}, loss {float(parts.total()):.3f}"
-            bar.update(task, completed=done, description=text)
+    def report(done: float, parts: Losses) -> None:
+        text = f"step {state.step}, loss {float(parts.total()):.3f}"
+        bar.update(task, completed=done, description=text)
 
-        train(config, pools, state, monotonic, report)
+    train(config, pools, state, peers, monotonic, report)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
-from plugin.training.collage import Block, make_block
+from plugin.training.appearance import fade
+from plugin.training.collage import Block, make_block, make_mosaic
 from plugin.training.targets import Targets, make_targets
 
 if TYPE_CHECKING:
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
     from plugin.training.tiles import Tile
 
 
+#: How much of its contrast a faded lesion keeps.
+_FADED = (0.25, 0.7)
+#: Tiles of a mosaic.
+_MOSAIC = 9
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What a network finds hard in a pool; shown more often."""
+
+    #: Voxels [N, 3] of hard negatives by the name of the background.
+    negatives: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    #: How often each lesion is drawn, relative to the others, [lesions]; empty for all alike.
+    lesions: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
 @dataclass(frozen=True)
 class Pool:
     """Everything of one magnification that blocks are made of."""
@@ -30,8 +47,8 @@ class Pool:
     tiles: Sequence[Sequence[Tile]]
     #: Lesion-free series.
     backgrounds: Sequence[Background]
-    #: Voxels [N, 3] of hard negatives by the name of the background.
-    hard: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    #: What of it is shown more often.
+    difficulty: Difficulty = field(default_factory=Difficulty)
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,10 @@ class Mix:
     negative: float
     #: Share of blocks at half size.
     half: float
+    #: Share of the other blocks at full size that show lesions in their own surroundings.
+    mosaic: float = 0.0
+    #: Share of lesions made as faint as ground glass.
+    faded: float = 0.0
     #: Tiles pasted into a block; at half size four times as small.
     tiles: int = 4
 
@@ -57,19 +78,35 @@ class Blocks(IterableDataset[tuple[Tensor, ...]]):
         self._full, self._half, self._mix, self._seed = full, half, mix, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        rng = np.random.default_rng(self._seed)
+        worker = get_worker_info()
+        rng = np.random.default_rng((*self._seed, worker.id if worker else 0))
         while True:
             blocks = [self._block(rng) for _ in range(self._mix.batch)]
             yield collate(blocks)
 
     def _block(self, rng: np.random.Generator) -> Block:
-        pool = self._half if rng.random() < self._mix.half else self._full
+        at_half = rng.random() < self._mix.half
+        pool = self._half if at_half else self._full
         ground = _ground(pool, self._mix.shape, rng)
         if rng.random() < self._mix.negative:
             return make_block(ground, [], [], rng)
-        chosen = rng.choice(len(pool.tiles), self._mix.tiles, replace=False)
-        tiles = [_draw(pool.tiles[int(i)], rng) for i in chosen]
+        # At half size a patch is too small for its place in a mosaic.
+        if not at_half and rng.random() < self._mix.mosaic:
+            return make_mosaic(ground, self._tiles(pool, _MOSAIC, rng), rng)
+        tiles = self._tiles(pool, self._mix.tiles, rng)
         return make_block(ground, tiles, _decoys(pool, rng), rng)
+
+    def _tiles(self, pool: Pool, count: int, rng: np.random.Generator) -> list[Tile]:
+        """A version of each of so many different lesions, hard ones more often."""
+        weights = pool.difficulty.lesions
+        odds = weights / weights.sum() if len(weights) else None
+        count = min(count, len(pool.tiles))
+        chosen = rng.choice(len(pool.tiles), count, replace=False, p=odds)
+        return [self._version(pool.tiles[int(i)], rng) for i in chosen]
+
+    def _version(self, versions: Sequence[Tile], rng: np.random.Generator) -> Tile:
+        tile = versions[int(rng.integers(len(versions)))]
+        return fade(tile, rng.uniform(*_FADED)) if rng.random() < self._mix.faded else tile
 
 
 def _ground(pool: Pool, shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.int16]:
@@ -77,12 +114,8 @@ def _ground(pool: Pool, shape: tuple[int, int, int], rng: np.random.Generator) -
     weights = np.array([background.weight for background in pool.backgrounds])
     number = int(rng.choice(len(weights), p=weights / weights.sum()))
     background = pool.backgrounds[number]
-    near = pool.hard.get(background.name) if rng.random() < 0.6 else None
+    near = pool.difficulty.negatives.get(background.name) if rng.random() < 0.6 else None
     return background.crop(shape, rng, near)
-
-
-def _draw(versions: Sequence[Tile], rng: np.random.Generator) -> Tile:
-    return versions[int(rng.integers(len(versions)))]
 
 
 def _decoys(pool: Pool, rng: np.random.Generator) -> list[NDArray[np.int16]]:

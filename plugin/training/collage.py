@@ -8,12 +8,11 @@ that came with it serve as negatives.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
+from plugin.training.appearance import vary
 from plugin.training.tiles import Tile
 
 if TYPE_CHECKING:
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
     from plugin.training.shape import Shape
 
-#: Largest piece of noise, (z, y, x); no tile or block is larger.
-_NOISE_SHAPE = (64, 128, 128)
 #: A lesion of which less is visible is neither lesion nor background.
 _VISIBLE = 0.85
 #: A lesion with a shorter long axis, in mm of the block's grid, is left out of the losses.
 _SHORTEST_MM = 3.0
+#: Distance of the middles of neighbours in a mosaic, voxels in plane; a patch has 50 mm.
+_PITCH = 48
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,14 @@ class Painter:
     def paste(self, tile: Tile, corner: tuple[int, int, int]) -> None:
         """Put a tile with its first voxel at `corner`, which may lie outside the block."""
         here, there = self._overlap(tile.hu.shape, corner)
-        self._hu[here] = _vary(tile.hu[there].astype(np.float32), self._rng)
+        self._hu[here] = vary(tile.hu[there].astype(np.float32), self._rng)
         self._tiles.append((tile.lesion.moved(corner), int(tile.mask.sum())))
         self._owner[here] = np.where(tile.mask[there], len(self._tiles), 0)
 
     def cover(self, hu: NDArray[np.int16], corner: tuple[int, int, int]) -> None:
         """Put a piece without lesions: a border of pasting must not mean a lesion."""
         here, there = self._overlap(hu.shape, corner)
-        self._hu[here] = _vary(hu[there].astype(np.float32), self._rng)
+        self._hu[here] = vary(hu[there].astype(np.float32), self._rng)
         self._owner[here] = 0
 
     def _overlap(
@@ -141,6 +140,25 @@ def make_block(
     return painter.finish()
 
 
+def make_mosaic(
+    ground: NDArray[np.int16], tiles: Sequence[Tile], rng: np.random.Generator
+) -> Block:
+    """Up to nine tiles side by side on the ground [z, y, x]: lesions in their own surroundings.
+
+    The squares of three by three that they lie on are shifted at random, so that no place of the
+    block means a lesion.
+    """
+    painter = Painter(_flip_array(ground, rng), rng)
+    shift = rng.integers(-_PITCH, 0, 2)
+    for number, tile in enumerate(tiles):
+        tile = flip(tile, _coins(rng), bool(rng.random() < 0.5))
+        y, x = shift + _PITCH * (np.array(divmod(number, 3)) + 0.5)
+        middle = np.array([(ground.shape[0] - 1) / 2 + rng.integers(-4, 5), y, x])
+        corner = np.round(middle - np.array(tile.hu.shape) / 2).astype(int)
+        painter.paste(tile, (int(corner[0]), int(corner[1]), int(corner[2])))
+    return painter.finish()
+
+
 def _corner(
     shape: tuple[int, ...], ground: tuple[int, ...], quarter: int, rng: np.random.Generator
 ) -> tuple[int, int, int]:
@@ -160,25 +178,3 @@ def _flip_array(array: NDArray[np.int16], rng: np.random.Generator) -> NDArray[n
     axes = tuple(axis for axis, on in enumerate(_coins(rng)) if on)
     array = np.flip(array, axes)
     return array.swapaxes(1, 2) if rng.random() < 0.5 else array
-
-
-@cache
-def _noise_cube() -> NDArray[np.float32]:
-    """Correlated noise of unit variance, [z, y, x]; pieces of it serve everywhere."""
-    cube = np.random.default_rng(0).normal(size=_NOISE_SHAPE)
-    cube = ndimage.gaussian_filter(cube, (0.3, 0.6, 0.6))
-    return np.asarray(cube / cube.std(), np.float32)
-
-
-def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random piece of noise, no larger than `_NOISE_SHAPE`."""
-    start = [int(rng.integers(n - s + 1)) for n, s in zip(_NOISE_SHAPE, shape, strict=True)]
-    return _noise_cube()[tuple(slice(a, a + s) for a, s in zip(start, shape, strict=True))]
-
-
-def _vary(hu: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Another scanner: gain, offset, noise."""
-    hu = (hu + 1000.0) * float(rng.uniform(0.95, 1.05)) - 1000.0 + float(rng.uniform(-25, 25))
-    if rng.random() < 0.4:
-        hu = hu + _noise(hu.shape, rng) * float(rng.uniform(5, 50))
-    return hu

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Voxels (z, y, x) of a block are multiples of these: the network halves them so often.
+_UNITS = (8, 16, 16)
+
 
 class InvalidConfig(PluginError):
     """The configuration is wrong; the message names the key."""
@@ -37,7 +40,7 @@ class Composition:
 
     #: Blocks in a batch.
     batch: int = 2
-    #: Voxels of a block (z, y, x) of 2 x 1 x 1 mm; multiples of 8, 16, 16.
+    #: Voxels of a block (z, y, x) of 2 x 1 x 1 mm; multiples of `_UNITS`.
     shape: tuple[int, int, int] = (24, 96, 96)
     #: Versions of each lesion that are made ahead.
     versions: int = 6
@@ -47,6 +50,10 @@ class Composition:
     half: float = 0.15
     #: Shortest long axis of lesions shown at half size, mm.
     half_from_mm: float = 14.0
+    #: Share of the other blocks that show lesions in their own surroundings, side by side.
+    mosaic: float = 0.4
+    #: Share of lesions made as faint as ground glass.
+    faded: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,26 @@ class Optimisation:
     average: float = 0.998
     #: Steps between checkpoints.
     checkpoint: int = 120
-    #: Steps between searches for hard negatives.
-    mining: int = 960
+    #: Steps between searches for what is hard: false peaks and lesions that are missed; a
+    #: multiple of `checkpoint`.
+    mining: int = 480
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run is computed; the result depends on it only by rounding.
+
+    But for `processes` and `loaders`: each has its own share of the examples.
+    """
+
+    #: "cpu", "cuda", "mps", or "auto" for the best there is.
+    device: str = "auto"
+    #: "float32", "bfloat16", or "auto" for bfloat16 where the device multiplies it faster.
+    precision: str = "auto"
+    #: Processes of one CPU thread each, whose gradients are averaged; 1 uses every thread.
+    processes: int = 1
+    #: Processes that make batches ahead for each of these; 0 for none.
+    loaders: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,10 +109,13 @@ class Config:
     output: Path
     #: Lesion-free CT.
     backgrounds: tuple[BackgroundSource, ...]
+    #: Checkpoint of another run whose weights this one starts with.
+    start: Path | None = None
     #: Of everything random.
     seed: int = 1
     composition: Composition = Composition()
     optimisation: Optimisation = Optimisation()
+    machine: Machine = Machine()
     architecture: Architecture = field(default_factory=Architecture)
 
 
@@ -109,13 +137,25 @@ def load(path: Path) -> Config:
     sections = {
         "composition": Composition,
         "optimisation": Optimisation,
+        "machine": Machine,
         "architecture": Architecture,
     }
     built: dict[str, Any] = {
         name: _build(kind, values.pop(name, {}), name, path.parent)
         for name, kind in sections.items()
     }
-    return _build(Config, values | built | {"backgrounds": backgrounds}, "", path.parent)
+    config = _build(Config, values | built | {"backgrounds": backgrounds}, "", path.parent)
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    """Raises InvalidConfig for settings that do not go together."""
+    settings, shape = config.optimisation, config.composition.shape
+    if settings.mining % settings.checkpoint:
+        raise InvalidConfig("optimisation.mining: is not a multiple of optimisation.checkpoint")
+    if any(size % unit for size, unit in zip(shape, _UNITS, strict=True)):
+        raise InvalidConfig(f"composition.shape: is not a multiple of {_UNITS}")
 
 
 def _build(kind: type[T], values: dict[str, Any], where: str, root: Path) -> T:
@@ -132,7 +172,7 @@ def _build(kind: type[T], values: dict[str, Any], where: str, root: Path) -> T:
 
 
 def _convert(value: Any, annotation: str, root: Path) -> Any:
-    if annotation == "Path":
+    if annotation.startswith("Path"):
         return root / value
     if isinstance(value, list):
         return tuple(_convert(item, "", root) for item in value)

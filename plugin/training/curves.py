@@ -25,10 +25,17 @@ def write_log(path: Path, step: int, rate: float, parts: Losses) -> None:
         writer.writerow([step, f"{rate:.3g}", *(f"{float(part):.4f}" for part in parts)])
 
 
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The lines of a log by step; of a step that was repeated after an interruption the last."""
+    with path.open(newline="", encoding="utf-8") as table:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(table)]
+    by_step = {row["step"]: row for row in rows}
+    return [by_step[step] for step in sorted(by_step)]
+
+
 def draw_curves(log: Path, path: Path) -> None:
     """Losses and learning rate against the step."""
-    with log.open(newline="", encoding="utf-8") as table:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(table)]
+    rows = read_log(log)
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(9, 6), layout="constrained")
     for axes, name in zip(figure.subplots(2, 2).flat, _COLUMNS[1:], strict=True):

@@ -3,125 +3,72 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
-from plugin.detector.network import Network, normalise
-from plugin.training.blocks import Blocks, Mix, Pool
+from plugin.detector.network import normalise
+from plugin.training.blocks import Blocks, Mix
 from plugin.training.curves import draw_curves, write_log
-from plugin.training.ema import MovingAverage
 from plugin.training.losses import Losses, losses
-from plugin.training.mining import mine
+from plugin.training.machine import choose_precision, mixed
+from plugin.training.mining import difficulty
+from plugin.training.state import CHECKPOINT, save
 from plugin.training.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    import torch
+    from torch import Tensor
+
+    from plugin.training.blocks import Pool
     from plugin.training.config import Config, Optimisation
+    from plugin.training.peers import Peers
+    from plugin.training.state import State
 
 #: Share of the highest learning rate that is left at the end.
 _LAST_RATE = 0.01
 #: Steps between lines of the log.
 _LOG_EVERY = 25
-
-
-@dataclass
-class State:
-    """What changes while training, and what a checkpoint holds."""
-
-    #: The network that learns.
-    network: Network
-    #: Its moving average, which is what ships.
-    average: MovingAverage
-    optimiser: torch.optim.Optimizer
-    #: Steps done.
-    step: int = 0
-    #: Seconds spent, over all interruptions.
-    seconds: float = 0.0
-    #: Hard negatives of each pool by the name of the background.
-    hard: list[dict[str, np.ndarray]] = field(default_factory=lambda: [{}, {}])
-
-
-def new_state(config: Config, device: torch.device) -> State:
-    """A network before training."""
-    torch.manual_seed(config.seed)
-    network = Network(config.architecture).to(device)
-    filters = [p for name, p in network.named_parameters() if name.endswith("weight")]
-    others = [p for name, p in network.named_parameters() if not name.endswith("weight")]
-    settings = config.optimisation
-    groups: list[dict[str, Any]] = [{"params": filters}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(
-        groups,
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    return State(network, MovingAverage(network, settings.average), optimiser)
-
-
-def save(state: State, path: Path) -> None:
-    """Write a checkpoint; an interruption leaves the former one."""
-    content = {
-        "network": state.network.state_dict(),
-        "average": state.average.network.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-        "step": state.step,
-        "seconds": state.seconds,
-        "hard": [{name: v.tolist() for name, v in each.items()} for each in state.hard],
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
-
-
-def resume(state: State, path: Path) -> None:
-    """Take a checkpoint up again."""
-    content = torch.load(path, weights_only=True)
-    state.network.load_state_dict(content["network"])
-    state.average.network.load_state_dict(content["average"])
-    state.optimiser.load_state_dict(content["optimiser"])
-    state.step, state.seconds = content["step"], content["seconds"]
-    state.hard = [
-        {name: np.array(v, np.int32).reshape(-1, 3) for name, v in each.items()}
-        for each in content["hard"]
-    ]
+#: Batches that a loader makes ahead.
+_AHEAD = 4
 
 
 def train(
     config: Config,
     pools: tuple[Pool, Pool],
     state: State,
+    peers: Peers,
     clock: Callable[[], float],
     report: Callable[[float, Losses], None],
 ) -> None:
     """Train until the configuration's end; `report` gets the progress (0 to 1) and the losses.
 
-    `clock` counts seconds; it decides nothing unless the configuration limits the minutes.
+    `clock` counts seconds; it decides nothing unless the configuration limits the minutes. Of
+    several peers the first one reports and writes.
     """
     settings = config.optimisation
     while (done := progress(settings, state.step, state.seconds)) < 1.0:
-        if state.step and state.step % settings.mining == 0:
-            _mine(state, pools)
-        for batch in _round(config, pools, state):
-            started = clock()
+        started = clock()
+        if state.step % settings.mining == 0 and state.step:
+            _mine(config, pools, state, peers)
+        for batch in _round(config, pools, state, peers):
             rate = learning_rate(settings, state.step, done)
-            parts = step(state, batch, rate, settings.clip)
-            state.seconds += clock() - started
+            parts = step(config, state, batch, rate, peers)
+            now = clock()
+            state.seconds, started = state.seconds + peers.agree(now - started), now
             done = progress(settings, state.step, state.seconds)
-            _log(config.output, state.step, rate, parts)
-            report(done, parts)
+            if peers.rank == 0:
+                _log(config, state.step, rate, parts)
+                report(done, parts)
             if done >= 1.0:
                 break
-        save(state, config.output / "last.pt")
-        draw_curves(config.output / "log.csv", config.output / "curves.png")
+        if peers.rank == 0:
+            save(state, config.output / CHECKPOINT)
+            draw_curves(config.output / "log.csv", config.output / "curves.png")
 
 
 def progress(settings: Optimisation, step: int, seconds: float) -> float:
@@ -137,41 +84,61 @@ def learning_rate(settings: Optimisation, step: int, done: float) -> float:
     return settings.learning_rate * warm * (_LAST_RATE + (1.0 - _LAST_RATE) * cosine)
 
 
-def step(state: State, batch: list[Tensor], rate: float, clip: float) -> Losses:
-    """One step of the optimiser and of the moving average."""
+def step(config: Config, state: State, batch: list[Tensor], rate: float, peers: Peers) -> Losses:
+    """One step of the optimiser and of the moving average, from the batches of all peers."""
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     hu, *maps = batch
-    with torch.autocast(hu.device.type, torch.bfloat16):
+    with mixed(hu.device, choose_precision(config.machine.precision, hu.device)):
         predicted = state.network(normalise(hu))
     parts = losses(predicted, Targets(*maps))
     parts.total().backward()  # type: ignore[no-untyped-call]
-    clip_grad_norm_(state.network.parameters(), clip)
+    parts = Losses(*(part.detach() for part in parts))
+    parameters = list(state.network.parameters())
+    peers.average([*parts, *(p.grad for p in parameters if p.grad is not None)])
+    clip_grad_norm_(parameters, config.optimisation.clip)
     state.optimiser.step()
     state.optimiser.zero_grad()
     state.average.update(state.network, state.step)
     state.step += 1
-    return Losses(*(part.detach() for part in parts))
+    return parts
 
 
-def _round(config: Config, pools: tuple[Pool, Pool], state: State) -> Iterator[list[Tensor]]:
-    """The batches until the next checkpoint, seeded by the step they start at."""
-    made = config.composition
-    mix = Mix(made.batch, made.shape, made.negative, made.half)
-    full, half = (Pool(p.tiles, p.backgrounds, h) for p, h in zip(pools, state.hard, strict=True))
-    blocks = Blocks(full, half, mix, (config.seed, state.step))
-    device = next(state.network.parameters()).device
-    loader = iter(DataLoader(blocks, batch_size=None, num_workers=1, prefetch_factor=4))
+def _round(
+    config: Config, pools: tuple[Pool, Pool], state: State, peers: Peers
+) -> Iterator[list[Tensor]]:
+    """The batches until the next checkpoint, seeded by the step they start at and the peer."""
+    full, half = (
+        replace(pool, difficulty=each) for pool, each in zip(pools, state.difficulties, strict=True)
+    )
+    blocks = Blocks(full, half, _mix(config), (config.seed, state.step, peers.rank))
+    loader = iter(_loader(blocks, config.machine.loaders, state.device))
     for _ in range(config.optimisation.checkpoint):
-        yield [part.to(device) for part in next(loader)]
+        yield [part.to(state.device, non_blocking=True) for part in next(loader)]
 
 
-def _mine(state: State, pools: tuple[Pool, Pool]) -> None:
-    for pool, hard in zip(pools, state.hard, strict=True):
-        for background in pool.backgrounds:
-            hard[background.name] = mine(state.average.network, background)
+def _mix(config: Config) -> Mix:
+    made = config.composition
+    return Mix(made.batch, made.shape, made.negative, made.half, made.mosaic, made.faded)
 
 
-def _log(folder: Path, number: int, rate: float, parts: Losses) -> None:
+def _loader(blocks: Blocks, processes: int, device: torch.device) -> DataLoader[tuple[Tensor, ...]]:
+    return DataLoader(
+        blocks,
+        batch_size=None,
+        num_workers=processes,
+        prefetch_factor=_AHEAD if processes else None,
+        pin_memory=device.type == "cuda",
+        # The pools are larger than what one would want to send to each of them.
+        multiprocessing_context="fork" if processes else None,
+    )
+
+
+def _mine(config: Config, pools: tuple[Pool, Pool], state: State, peers: Peers) -> None:
+    network, seed = state.average.network, config.seed + state.step
+    state.difficulties = [difficulty(network, pool, seed, peers) for pool in pools]
+
+
+def _log(config: Config, number: int, rate: float, parts: Losses) -> None:
     if (number - 1) % _LOG_EVERY == 0:
-        write_log(folder / "log.csv", number, rate, parts)
+        write_log(config.output / "log.csv", number, rate, parts)

@@ -41,7 +41,7 @@ def _long_mm(patch: Patch) -> float:
 def _background(described: BackgroundSource, coarser: float) -> Background:
     volume = read(described.series.iterdir())
     grid = lattice(volume, spacing(coarser))
-    hu = sample(source(volume, torch.device("cpu")), grid, 0, grid.shape)[0].numpy()
+    hu = sample(source(volume, torch.device("cpu")), grid)[0].numpy()
     boxes = np.array(described.excluded, float).reshape(-1, 3, 2).swapaxes(1, 2)
     # Both corners of each box on the grid; an axis of the volume may run against the grid's.
     corners = np.sort(grid.from_volume(boxes), axis=1)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from plugin.datasets.nodules import Patch, is_held_out
+from plugin.training.appearance import enhanced, fade, filtered, vary
 from plugin.training.backgrounds import make_background
-from plugin.training.blocks import Blocks, Mix, Pool
-from plugin.training.collage import Painter, cut, flip, make_block
+from plugin.training.blocks import Blocks, Difficulty, Mix, Pool
+from plugin.training.collage import Painter, cut, flip, make_block, make_mosaic
 from plugin.training.shape import Shape, shape_of
 from plugin.training.targets import make_targets, output_position
 from plugin.training.tiles import Tile, Variation, make_tile
@@ -142,6 +146,77 @@ def test_batches_are_the_same_for_the_same_seed_and_differ_for_another() -> None
     assert not torch.equal(one[0], other[0])
     assert one[0].shape == (2, 24, 96, 96)
     assert one[1].shape == (2, 1, 24, 48, 48)
+
+
+def test_hard_lesions_are_drawn_more_often() -> None:
+    pool = replace(_pool(), difficulty=Difficulty(lesions=np.array([0.0, 3.0])))
+    mix = Mix(1, (24, 96, 96), negative=0.0, half=0.0, tiles=1)
+    hard = pool.tiles[1][0].lesion.long_mm
+    blocks = Blocks(pool, pool, mix, (0,))
+    sizes = [each[3][0, 3].max().exp().item() for each, _ in zip(blocks, range(5), strict=False)]
+    assert sizes == pytest.approx([hard] * 5, rel=1e-4)
+
+
+def test_a_mosaic_keeps_lesions_in_their_own_surroundings() -> None:
+    ground = np.full((24, 96, 96), -1000, np.int16)
+    tiles = [_square_tile(value) for value in range(-900, -450, 50)]
+    places = []
+    for seed in range(20):
+        block = make_mosaic(ground, tiles, np.random.default_rng(seed))
+        assert block.lesions
+        for lesion in block.lesions:
+            z, y, x = np.round(lesion.centre).astype(int)
+            assert block.mask[z, y, x]
+            places.append((y % 48, x % 48))
+    # Somewhere in the block, not always in the middle of a square of a fixed grid.
+    assert np.std(places, axis=0).min() > 8
+
+
+def _square_tile(hu: int) -> Tile:
+    """A lesion of 10 voxels in the middle of 48 voxels of its own attenuation."""
+    mask = np.zeros((24, 48, 48), bool)
+    mask[10:14, 19:29, 19:29] = True
+    return Tile(np.where(mask, 40, hu).astype(np.int16), mask, shape_of(mask, SPACING))
+
+
+def test_a_faded_lesion_lies_between_itself_and_lung() -> None:
+    tile = _tile()
+    faded = fade(tile, 0.25)
+    core = ndimage.binary_erosion(tile.mask, iterations=2)
+    assert faded.hu[core] == pytest.approx(-850 + 0.25 * 890, abs=2)
+    far = ~ndimage.binary_dilation(tile.mask, iterations=8)
+    assert (faded.hu[far] == tile.hu[far]).all()
+    assert (faded.mask == tile.mask).all()
+
+
+def test_a_lesion_without_lung_around_does_not_fade() -> None:
+    tile = _tile()
+    solid = replace(tile, hu=np.full_like(tile.hu, 40))
+    assert (fade(solid, 0.25).hu == 40).all()
+
+
+def test_a_kernel_sharpens_or_smoothes_edges_and_leaves_flat_parts() -> None:
+    edge = np.full((2, 20, 20), -850, np.float32)
+    edge[:, :, 10:] = 50
+    sharp, smooth = filtered(edge, 1.0), filtered(edge, -1.0)
+    assert sharp[0, 10, 10] > 100
+    assert smooth[0, 10, 10] < 0
+    assert filtered(edge, 0.0) == pytest.approx(edge)
+    for each in (sharp, smooth):
+        assert each[:, :, 0] == pytest.approx(edge[:, :, 0], abs=0.5)
+
+
+def test_contrast_agent_is_taken_up_by_soft_tissue_alone() -> None:
+    hu = np.array([[[-900.0, 0.0, 40.0, 1000.0]]], np.float32)
+    assert enhanced(hu, 1.5).ravel().tolist() == [-900.0, 0.0, 60.0, 1100.0]
+
+
+def test_another_scanner_is_the_same_for_the_same_seed() -> None:
+    hu = np.linspace(-900, 100, 8 * 24 * 24, dtype=np.float32).reshape(8, 24, 24)
+    many = [vary(hu, np.random.default_rng(seed)) for seed in range(12)]
+    assert (many[3] == vary(hu, np.random.default_rng(3))).all()
+    assert len({each.std().round(3) for each in many}) == 12
+    assert max(np.abs(each - hu).mean() for each in many) < 120
 
 
 def test_a_fifth_of_the_scans_is_held_out() -> None:
