@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is made on first use and again when the pins change.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## the whole loop through a PACS; SERIES=FOLDER for your own
 
 test: $(INSTALLED)  ## all tests, with the real peers that can be installed
 	@deploy/system-packages.sh test || true
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 check: $(INSTALLED)  ## style, types, spelling and import arrows
 	@$(BIN)/ruff check .
@@ -27,6 +27,10 @@ check: $(INSTALLED)  ## style, types, spelling and import arrows
 	@$(BIN)/mypy
 	@$(BIN)/codespell
 	@$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## how fast it is, beside its peers; writes docs/benchmarks.md (about seven minutes)
+	@deploy/system-packages.sh test || true
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) demo-output build tests/acceptance/node_modules *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

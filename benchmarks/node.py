@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from deploy.processes import LOOPBACK, LocalProcess, free_port, listens
+from deploy.processes import LOOPBACK, LocalProcess, find_dcmtk, free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +71,7 @@ class Node:
 def storescp(folder: Path, port: int) -> LocalProcess:
     """DCMTK's Storage SCP, which writes without fsync."""
     folder.mkdir(parents=True)
-    program = shutil.which("storescp") or "storescp"
+    program = find_dcmtk("storescp") or "storescp"
     return LocalProcess(
         "storescp",
         [program, "--fork", "+B", "+xa", "-od", str(folder), "-aet", AE_TITLE, str(port)],

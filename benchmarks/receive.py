@@ -22,7 +22,7 @@ from benchmarks.node import (
 )
 from benchmarks.results import Result
 from deploy.local_pacs import OrthancPacs
-from deploy.processes import LOOPBACK, LocalProcess, free_port
+from deploy.processes import LOOPBACK, LocalProcess, find_dcmtk, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +74,11 @@ def send(paths: Sequence[Path], to: Receiver, parallel: int, option: str = "") -
     """Send them all, each sender its share, under new UIDs; seconds from start to end."""
     options = ["+IR", str(_COUNT), *([option] if option else [])]
     address = ["-aet", SENDER, "-aec", to.ae_title, LOOPBACK, str(to.port)]
+    program = find_dcmtk("storescu") or "storescu"
     began = perf_counter()
     senders = [
         subprocess.Popen(
-            ["storescu", *options, *address, *map(str, paths[share::parallel])],
+            [program, *options, *address, *map(str, paths[share::parallel])],
             env=os.environ | NO_DELAY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from deploy.processes import LOOPBACK, LocalProcess, NotInTime, free_port, listens, tail, wait_until
-from dicom_node import config, service
+from dicom_node import config, database
 from dicom_node.ledger import Ledger
 from dicom_node.states import SeriesState
 
@@ -70,7 +70,7 @@ class DemoNode:
 
         Raises Unreported when there is none, with the end of the node's log.
         """
-        with service.open_client(config.load(self.config)) as client:
+        with database.open_client(config.load(self.config)) as client:
             watch = Watch(Ledger(client), [one.series_instance_uid for one in series], say)
             settled = self._wait_for(watch, LIMIT_S * len(series))
         delivered = [one for one in series if one.series_instance_uid in settled]
@@ -134,8 +134,10 @@ state_dir = {json.dumps(str(state))}
 host = "{LOOPBACK}"
 port = {port}
 ae_title = "{NODE_AE_TITLE}"
-calling_ae_titles = ["{SCANNER_AE_TITLE}"]
 disk_reserve_mb = 100
+
+[[listener.sender]]
+ae_title = "{SCANNER_AE_TITLE}"
 
 [completion]
 quiet_period_s = 2.0

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from random import randrange
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 Found = TypeVar("Found")
 
 #: The only address that local peers listen on or are reached at.
 LOOPBACK = "127.0.0.1"
+#: Free ports are taken from here; most systems hand out higher ones by themselves.
+_PORTS = (10_000, 30_000)
 
 
 class NotInTime(TimeoutError):
@@ -28,11 +33,26 @@ class Died(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on at this moment.
+
+    Below those that systems hand out by themselves: else the next connection of any process
+    might take it before a server does.
+    """
+    while True:
+        port = randrange(*_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+
+
+def find_dcmtk(program: str) -> str | None:
+    """Path of one of DCMTK's programs, None without DCMTK.
+
+    pynetdicom puts programs of the same names beside this Python.
+    """
+    beside = str(Path(sys.executable).parent)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(program, path=os.pathsep.join(f for f in folders if f != beside))
 
 
 def listens(port: int) -> bool:

@@ -15,7 +15,7 @@ group_packages() {
     case $1 in
         python) echo "$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ;;
         demo) echo orthanc orthanc-dicomweb dcmtk ;;
-        test) echo orthanc orthanc-dicomweb dcmtk default-jre-headless pixelmed-apps chromium ;;
+        test) echo orthanc orthanc-dicomweb dcmtk default-jre-headless pixelmed-apps chromium postgresql systemd-container ;;
         *) echo "usage: ${0##*/} python|demo|test" >&2; exit 2 ;;
     esac
 }
@@ -28,6 +28,8 @@ is_present() {
         orthanc-dicomweb) [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] ;;
         dcmtk) command -v storescu && command -v dsrdump ;;
         default-jre-headless) command -v java ;;
+        postgresql) compgen -G '/usr/lib/postgresql/*/bin/postgres' ;;
+        systemd-container) command -v systemd-nspawn ;;
         pixelmed-apps) [ -e /usr/share/java/pixelmed.jar ] ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     esac >/dev/null 2>&1
@@ -74,7 +76,9 @@ forbid_services() {
 keep_disabled() {
     local package
     for package in "$@"; do
-        [ "$package" != orthanc ] || as_root update-rc.d orthanc disable >/dev/null 2>&1 || true
+        case $package in
+            orthanc | postgresql) as_root update-rc.d "$package" disable >/dev/null 2>&1 || true ;;
+        esac
     done
 }
 

@@ -6,19 +6,23 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from dicom_node.spool import Shelf
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-    from dicom_node.spool import Shelf
+    from dicom_node.arriving import Marks
 
 #: A series on one shelf of the spool.
-Place = tuple["Shelf", str]
+Place = tuple[Shelf, str]
 
 
 class Arrivals:
     """Knows open associations only; safe to use from all their threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks) -> None:
+        """`marks` tell the other processes of the node."""
+        self._marks = marks
         self._lock = Lock()
         self._open: dict[Association, set[Place]] = {}
         self._ended: WeakSet[Association] = WeakSet()
@@ -33,18 +37,22 @@ class Arrivals:
             return association in self._ended or place not in self._open.get(association, ())
 
     def add(self, association: Association, place: Place) -> None:
-        """The association has brought an instance of that series."""
+        """The association has brought an instance of that series. Raises OSError."""
         with self._lock:
             if association not in self._ended:
+                if place[0] is Shelf.SERIES:
+                    self._marks.add(place[1])
                 self._open.setdefault(association, set()).add(place)
 
     def end(self, association: Association) -> list[Place]:
         """The association is over; what it has brought."""
         with self._lock:
             self._ended.add(association)
-            return sorted(self._open.pop(association, ()))
+            places = sorted(self._open.pop(association, ()))
+            for shelf, series_uid in places:
+                if shelf is Shelf.SERIES and not self._arrives((shelf, series_uid)):
+                    self._marks.discard(series_uid)
+            return places
 
-    def is_arriving(self, place: Place) -> bool:
-        """Whether an association that has brought that series is open."""
-        with self._lock:
-            return any(place in places for places in self._open.values())
+    def _arrives(self, place: Place) -> bool:
+        return any(place in places for places in self._open.values())

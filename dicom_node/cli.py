@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import tomllib
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_node import commands
+from dicom_node import administer, commands, logs
 from dicom_node.errors import ConfigError, NodeError
+from dicom_node.service import Role
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from argparse import Namespace, _SubParsersAction
     from collections.abc import Callable, Sequence
 
 _CONFIG = Path("/etc/lesionmark/config.toml")
@@ -27,8 +27,8 @@ Research use only, not for clinical decisions."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
-    arguments = _parser().parse_args(argv)
-    _log_to_stderr(_log_level(arguments.config))
+    arguments = _parse(argv)
+    logs.to_stderr(_log_level(arguments.config))
     try:
         status: int = arguments.run(arguments)
     except ConfigError as error:
@@ -38,20 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _parse(argv: Sequence[str] | None) -> Namespace:
+    """The arguments; what a subcommand hands over to a package of its own is in `rest`."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not arguments.hands_over:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    return arguments
+
+
 def _complain(error: NodeError, status: int) -> int:
     sys.stderr.write(f"lesionmark: {error}\n")
     return status
-
-
-def _log_to_stderr(level: str) -> None:
-    """Our own words at the chosen level; of the libraries only their warnings."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    for name in ("dicom_node", "plugin"):
-        logging.getLogger(name).setLevel(level)
-    # Its warnings and errors repeat what peers do wrong; we say that by name ourselves.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
 
 
 def _log_level(path: Path) -> str:
@@ -70,14 +69,18 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--config", type=Path, default=_CONFIG, metavar="FILE", help=f"default: {_CONFIG}"
     )
+    parser.set_defaults(hands_over=False)
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(subcommands, commands.serve, "run the node")
+    _add_serve(subcommands)
     _add(subcommands, commands.check_config, "say what is wrong with the configuration")
     _add_analyse(subcommands)
     _add_send(subcommands)
     _add_echo(subcommands)
     _add_status(subcommands)
     _add_retry(subcommands)
+    _add_service(subcommands)
+    _add_handed_over(subcommands, commands.train, "train a detector, or go on with it")
+    _add_handed_over(subcommands, commands.evaluate, "judge the detector on marked scans")
     return parser
 
 
@@ -90,6 +93,18 @@ def _add(subcommands: _Subparsers, run: Callable[..., int], summary: str) -> Arg
     parser = subcommands.add_parser(name, help=summary, description=summary)
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_serve(subcommands: _Subparsers) -> None:
+    parser = _add(subcommands, commands.serve, "run the node")
+    parser.add_argument(
+        "--role",
+        choices=[role.value for role in Role],
+        default=Role.ALL.value,
+        help="receive, work on what others receive, or both; default: %(default)s",
+    )
+    # One of several listeners of a node: ends with its standard input.
+    parser.add_argument("--attached", action="store_true", help=SUPPRESS)
 
 
 def _add_analyse(subcommands: _Subparsers) -> None:
@@ -129,12 +144,31 @@ def _add_peer(parser: ArgumentParser, *, required: bool) -> None:
 def _add_status(subcommands: _Subparsers) -> None:
     parser = _add(subcommands, commands.status, "every series and where it stands")
     parser.add_argument("series", nargs="?", help="Series Instance UID; default: all")
+    parser.add_argument(
+        "--last", type=int, default=100, metavar="N",
+        help="of those that are done only so many, the newest; default: %(default)s",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_retry(subcommands: _Subparsers) -> None:
     parser = _add(subcommands, commands.retry, "go on with what failed, try at once what waits")
     parser.add_argument("series", nargs="?", help="Series Instance UID; default: all")
+
+
+def _add_service(subcommands: _Subparsers) -> None:
+    make = _add(subcommands, administer.install, "make a systemd service of this installation")
+    unmake = _add(subcommands, administer.uninstall, "remove the service; data stay")
+    for parser in (make, unmake):
+        parser.add_argument(
+            "--root", type=Path, default=Path("/"), metavar="DIR", help="of an image being built"
+        )
+
+
+def _add_handed_over(subcommands: _Subparsers, run: Callable[..., int], summary: str) -> None:
+    """A subcommand whose arguments, --help included, are those of a package of its own."""
+    parser = subcommands.add_parser(run.__name__, help=summary, add_help=False)
+    parser.set_defaults(run=run, hands_over=True)
 
 
 if __name__ == "__main__":

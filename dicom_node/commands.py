@@ -10,7 +10,9 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Event
+from importlib import import_module
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
@@ -18,8 +20,11 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 import plugin
-from dicom_node import config, delivery, folder, resume, service
+from dicom_node import config, database, delivery, folder, resume, service, tls
+from dicom_node.crew import wait_for_end
+from dicom_node.errors import NodeError
 from dicom_node.ledger import Ledger
+from dicom_node.service import Role
 from dicom_node.spool import Shelf, Spool
 from plugin import bookmark
 
@@ -44,24 +49,41 @@ class _Peer:
     host: str
     port: int
     ae_title: str
+    tls: config.PeerTls | None = None
 
 
 def serve(arguments: Namespace) -> NoReturn:
     """Run the node until SIGTERM or SIGINT."""
     settings = config.load(arguments.config)
-    stop = Event()
+    within_s = settings.node.stop_within_s
+    stop: SimpleQueue[float] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    service.serve(settings, stop)
+        # Who asks a whole process group to stop asks the crew, too, which then asks us.
+        signal.signal(
+            number, signal.SIG_IGN if arguments.attached else lambda *_: stop.put(within_s)
+        )
+    if arguments.attached:
+        Thread(target=lambda: stop.put(wait_for_end(within_s)), daemon=True).start()
+    service.serve(settings, stop, Role(arguments.role), _listener_command(arguments))
     # A plugin at work cannot be interrupted, and a thread would hold up the exit until it is
     # done. Its step is not recorded, so the next start repeats it.
     logging.shutdown()
     os._exit(OK)
 
 
+def _listener_command(arguments: Namespace) -> list[str]:
+    """Starts one of several listeners, which ends when we do."""
+    if arguments.attached:
+        return []
+    program = [sys.executable, "-m", "dicom_node.cli", "--config", str(arguments.config)]
+    return [*program, "serve", "--role", Role.LISTENER, "--attached"]
+
+
 def check_config(arguments: Namespace) -> int:
     """Say that the configuration is right, or what is wrong with it."""
-    service.load_plugin(config.load(arguments.config))
+    settings = config.load(arguments.config)
+    tls.check(settings)
+    service.load_plugin(settings)
     out.print(f"{arguments.config}: right", soft_wrap=True)
     return OK
 
@@ -116,9 +138,9 @@ def echo(arguments: Namespace) -> int:
 def status(arguments: Namespace) -> int:
     """Every series and where it stands."""
     settings = config.load(arguments.config)
-    with service.open_client(settings) as client:
+    with database.open_client(settings) as client:
         ledger = Ledger(client)
-        found = ledger.of(arguments.series) if arguments.series else ledger.all()
+        found = ledger.of(arguments.series) if arguments.series else ledger.newest(arguments.last)
     if arguments.json:
         sys.stdout.write(json.dumps([_status_record(s) for s in found], indent=1) + "\n")
     else:
@@ -130,11 +152,33 @@ def status(arguments: Namespace) -> int:
 def retry(arguments: Namespace) -> int:
     """Take up what failed or waits."""
     settings = config.load(arguments.config)
-    with service.open_client(settings) as client:
+    with database.open_client(settings) as client:
         lines = resume.retry(client, arguments.series, time.time())
     for line in lines or ["nothing has failed, nothing waits"]:
         out.print(line, soft_wrap=True)
     return OK
+
+
+def train(arguments: Namespace) -> int:
+    """Train a detector."""
+    return _hand_over("plugin.training", arguments.rest)
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Judge the detector on marked scans."""
+    return _hand_over("plugin.evaluation", arguments.rest)
+
+
+def _hand_over(package: str, argv: list[str]) -> int:
+    """Run the command line of a package that is no part of the node: it is imported only here."""
+    try:
+        module = import_module(f"{package}.__main__")
+    except ModuleNotFoundError as error:
+        raise NodeError(
+            f"{error.name} is not installed: pip install 'lesionmark[training]'"
+        ) from error
+    status: int = module.main(argv)
+    return status
 
 
 def _progress() -> Progress:
@@ -239,4 +283,4 @@ def _status_record(found: SeriesStatus) -> dict[str, Any]:
 
 def _print_sent(peer: Peer, sent: delivery.Sent) -> int:
     out.print(f"{peer.ae_title} at {peer.host}:{peer.port}: {sent.reason}", soft_wrap=True)
-    return OK if sent.outcome is delivery.Outcome.KEPT else FAILED
+    return OK if sent.outcome is delivery.Outcome.ACKNOWLEDGED else FAILED

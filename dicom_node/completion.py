@@ -1,8 +1,8 @@
 """When a series is whole.
 
-The sender's own count decides where it can be asked (C-FIND); else the series is whole when
-its associations have ended, nothing has come for a quiet period and no slice is missing
-between two others. A cap bounds the wait.
+The sender's own count decides where it can be asked (C-FIND) and is not less than what came;
+else the series is whole when its associations have ended, nothing has come for a quiet period
+and no slice is missing between two others. A cap bounds the wait.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
+from dicom_node.spool import Shelf
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
     from dicom_node.revisions import Revisions
     from dicom_node.spool import Held, Spool
 
+#: Seconds without a new instance before the sender's count is asked for: a PACS that sends on
+#: what it is just receiving itself counts as many as it has sent, at every moment.
+_STEADY_S = 0.5
+#: Seconds between two looks while an association is open; its end brings the next one sooner.
+LOST_END_S = 10.0
 #: A step this much longer than the usual one means that a slice is missing between.
 _GAP_FACTOR = 1.5
 
@@ -67,21 +74,17 @@ class Completion:
         self._is_arriving = is_arriving
         self._started_at = started_at
 
-    @property
-    def first_look_s(self) -> float:
-        """Seconds after the end of an association at which to judge first."""
-        return 0.0 if self._count else self._settings.quiet_period_s
-
     def judge(self, series_uid: str, now: float) -> Verdict:
         """Judge a series at `now`, seconds since the epoch."""
         held = self._spool.held(series_uid)
-        waited = now - min((h.stored_at for h in self._new(series_uid, held)), default=now)
+        new = self._new(series_uid, held)
+        waited = now - min((h.stored_at for h in new), default=now)
         remaining = self._settings.cap_s - waited
         if not held:
             return Verdict(whole=True, reason="nothing is held")
         if remaining <= 0:
             return Verdict(whole=True, reason=f"the cap of {self._settings.cap_s:g} s is over")
-        verdict = self._judge_arrival(series_uid, held, now)
+        verdict = self._judge_arrival(series_uid, held, now, is_new=bool(new))
         wait = min(verdict.look_again_s, remaining)
         return Verdict(verdict.whole, verdict.reason, wait)
 
@@ -89,28 +92,47 @@ class Completion:
         known = {uid for r in self._revisions.of(series_uid) for uid in r.instances}
         return [h for h in held if h.sop_instance_uid not in known]
 
-    def _judge_arrival(self, series_uid: str, held: list[Held], now: float) -> Verdict:
+    def _judge_arrival(
+        self, series_uid: str, held: list[Held], now: float, *, is_new: bool
+    ) -> Verdict:
         quiet_period = self._settings.quiet_period_s
         if self._is_arriving(series_uid):
-            # The end of the association brings the next look; this is for a lost end.
-            return Verdict(False, "an association is open", self._settings.cap_s)
-        expected = self._ask(held, series_uid)
-        if expected is not None:
-            reason = f"{len(held)} of {expected} instances"
-            return Verdict(len(held) >= expected, reason, quiet_period)
-        quiet = now - max(self._started_at, *(h.stored_at for h in held))
+            # For the end of an association whose listener was killed: nobody tells of it.
+            return Verdict(False, "an association is open", LOST_END_S)
+        newest = max(h.stored_at for h in held)
+        if self._count and now - newest < _STEADY_S:
+            return Verdict(False, "the last instance came just now", _STEADY_S - (now - newest))
+        # What was analysed short stays short, and no cap would end the wait for the rest.
+        counted = self._judge_count(series_uid, held) if is_new else None
+        if counted is not None:
+            return counted
+        quiet = now - max(self._started_at, newest)
         if quiet < quiet_period:
             return Verdict(False, "the quiet period is running", quiet_period - quiet)
+        if not is_new:
+            return Verdict(True, "nothing is new")
         gap = find_gap([h.path for h in held])
         if gap is not None:
             return Verdict(False, f"a gap of {gap:.1f} mm between two slices", quiet_period)
         return Verdict(True, f"quiet for {quiet:.1f} s")
 
+    def _judge_count(self, series_uid: str, held: list[Held]) -> Verdict | None:
+        came, expected = len(held) + self._count_aside(series_uid), self._ask(held, series_uid)
+        if expected is None or expected < came:
+            return None
+        reason, wait = f"{came} of {expected} instances", self._settings.quiet_period_s
+        return Verdict(came == expected, reason, wait)
+
+    def _count_aside(self, series_uid: str) -> int:
+        """The sender counts the instances that are not for the plugin, too."""
+        return len(self._spool.held(series_uid, Shelf.ASIDE))
+
     def _ask(self, held: list[Held], series_uid: str) -> int | None:
         if self._count is None:
             return None
         header = dcmread(held[0].path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
-        return self._count(str(header.StudyInstanceUID), series_uid)
+        study_uid = header.get("StudyInstanceUID")
+        return self._count(str(study_uid), series_uid) if study_uid else None
 
 
 def find_gap(paths: list[Path]) -> float | None:

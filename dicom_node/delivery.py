@@ -13,10 +13,10 @@ from pynetdicom import build_context
 
 from dicom_node.requestor import associate
 from dicom_node.sop_classes import VERIFICATION
-from dicom_node.statuses import is_kept, is_permanent
+from dicom_node.statuses import is_acknowledged, is_by_setting, is_permanent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pynetdicom.association import Association
@@ -38,11 +38,13 @@ class Outcome(Enum):
     """What became of one try to send."""
 
     #: The peer acknowledged every object.
-    KEPT = "kept"
-    #: It did not work this time; another try may.
-    TRY_AGAIN = "try again"
+    ACKNOWLEDGED = "acknowledged"
     #: The peer refuses an object; another try is useless.
     REFUSED = "refused"
+    #: The peer is set up not to take it; works when a person has changed that.
+    UNWILLING = "unwilling"
+    #: It did not work this time; another try may.
+    TRY_AGAIN = "try again"
 
 
 @dataclass(frozen=True)
@@ -65,21 +67,32 @@ def send(
 ) -> Sent:
     """Send objects to a peer, each as it is encoded, over as few associations as possible.
 
-    Stops at the first object that the peer does not keep. Sending an object again that the
-    peer holds already counts as kept.
+    An object that the peer does not take does not keep the others from it. Sending an object
+    again that the peer holds already counts as acknowledged.
     """
+    sent: list[Sent] = []
     for batch in _batches(objects):
-        sent = _send_batch(batch, peer, calling_ae_title, timeout_s, on_sent)
-        if sent.outcome is not Outcome.KEPT:
-            return sent
-    return Sent(Outcome.KEPT, f"{len(objects)} objects")
+        sent += _send_batch(batch, peer, calling_ae_title, timeout_s, on_sent)
+    return _sum_up(sent)
+
+
+def _sum_up(sent: list[Sent]) -> Sent:
+    """The outcome that asks for most: another try, then a person, then nothing."""
+    outcome = next(o for o in reversed(Outcome) if o in {Outcome.ACKNOWLEDGED, *_outcomes(sent)})
+    if outcome is Outcome.ACKNOWLEDGED:
+        return Sent(outcome, f"{len(sent)} objects")
+    return next(one for one in sent if one.outcome is outcome)
+
+
+def _outcomes(sent: list[Sent]) -> set[Outcome]:
+    return {one.outcome for one in sent}
 
 
 def echo(peer: Peer, calling_ae_title: str, *, timeout_s: float) -> Sent:
     """Verify that a peer answers C-ECHO (PS3.4 A)."""
     association = associate([build_context(VERIFICATION)], peer, calling_ae_title, timeout_s)
     if not association.is_established:
-        return Sent(Outcome.TRY_AGAIN, _why_not(association))
+        return not_associated(association)
     response = association.send_c_echo()
     association.release()
     return _judge(response.get("Status"), "C-ECHO")
@@ -95,12 +108,15 @@ class _Object:
         """All contexts to propose."""
         return frozenset().union(*self.forms.values())
 
-    def best(self, accepted: Iterable[_Context]) -> Path:
-        """The best form that fits an accepted context, or the best of all if none does."""
+    @property
+    def name(self) -> str:
+        """The name of its best form."""
+        return next(iter(self.forms)).name
+
+    def best(self, accepted: Iterable[_Context]) -> Path | None:
+        """The best form that fits an accepted context."""
         taken = set(accepted)
-        return next(
-            (path for path, fits in self.forms.items() if fits & taken), next(iter(self.forms))
-        )
+        return next((path for path, fits in self.forms.items() if fits & taken), None)
 
 
 def _batches(objects: Sequence[Alternatives]) -> list[list[_Object]]:
@@ -135,14 +151,14 @@ def _send_batch(
     calling_ae_title: str,
     timeout_s: float,
     on_sent: Callable[[Path], None],
-) -> Sent:
+) -> list[Sent]:
     wanted = frozenset().union(*(item.contexts for item in batch))
     contexts = [build_context(*context) for context in sorted(wanted)]
     association = associate(contexts, peer, calling_ae_title, timeout_s)
     if not association.is_established:
-        return Sent(Outcome.TRY_AGAIN, _why_not(association))
+        return [not_associated(association)]
     try:
-        return _send_over(association, batch, on_sent)
+        return list(_send_over(association, batch, on_sent))
     finally:
         if association.is_established:
             association.release()
@@ -150,42 +166,53 @@ def _send_batch(
 
 def _send_over(
     association: Association, batch: list[_Object], on_sent: Callable[[Path], None]
-) -> Sent:
+) -> Iterator[Sent]:
+    """Try object after object while the association lasts."""
     accepted = [
         (str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in association.accepted_contexts
     ]
     for item in batch:
         path = item.best(accepted)
-        sent = _store(association, path)
-        if sent.outcome is not Outcome.KEPT:
-            return sent
-        on_sent(path)
-    return Sent(Outcome.KEPT, "every object was acknowledged")
-
-
-def _store(association: Association, path: Path) -> Sent:
-    try:
-        response = association.send_c_store(path)
-    except ValueError as error:  # no accepted presentation context
-        return Sent(Outcome.REFUSED, str(error))
-    except RuntimeError as error:  # the association has ended
-        return Sent(Outcome.TRY_AGAIN, str(error))
-    return _judge(response.get("Status"), path.name)
+        if path is None:
+            yield Sent(Outcome.UNWILLING, f"{item.name}: the peer does not accept its SOP class")
+            continue
+        try:
+            status = association.send_c_store(path).get("Status")
+        except ValueError as error:  # it cannot be encoded
+            yield Sent(Outcome.REFUSED, f"{path.name}: {error}")
+            continue
+        except RuntimeError:  # the association has ended
+            status = None
+        sent = _judge(status, path.name)
+        if sent.outcome is Outcome.ACKNOWLEDGED:
+            on_sent(path)
+        yield sent
+        if status is None:
+            return
 
 
 def _judge(status: int | None, what: str) -> Sent:
     if status is None:
         return Sent(Outcome.TRY_AGAIN, f"{what}: no answer: aborted, or timed out")
-    if is_kept(status):
-        return Sent(Outcome.KEPT, f"{what}: status 0x{status:04X}")
-    outcome = Outcome.REFUSED if is_permanent(status) else Outcome.TRY_AGAIN
-    return Sent(outcome, f"{what}: refused with status 0x{status:04X}")
+    if is_acknowledged(status):
+        return Sent(Outcome.ACKNOWLEDGED, f"{what}: status 0x{status:04X}")
+    return Sent(_refusal(status), f"{what}: refused with status 0x{status:04X}")
 
 
-def _why_not(association: Association) -> str:
+def _refusal(status: int) -> Outcome:
+    if is_permanent(status):
+        return Outcome.REFUSED
+    return Outcome.UNWILLING if is_by_setting(status) else Outcome.TRY_AGAIN
+
+
+def not_associated(association: Association) -> Sent:
+    """Why there is no association, and whether another try may be of use."""
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
-        return f"association rejected: {answer.result_str}, {answer.reason_str}"
+        reason = f"association rejected: {answer.result_str}, {answer.reason_str}"
+        return Sent(Outcome.TRY_AGAIN, reason)
+    if association.rejected_contexts:
+        return Sent(Outcome.UNWILLING, "the peer accepts none of the SOP classes")
     if association.is_aborted:
-        return "association aborted, or no such peer"
-    return "no association"
+        return Sent(Outcome.TRY_AGAIN, "association aborted, or no such peer")
+    return Sent(Outcome.TRY_AGAIN, "no association")

@@ -17,6 +17,14 @@ class MismatchedInstance(NodeError):
     """The data set is not the instance that the C-STORE request announced."""
 
 
+class InvalidUID(NodeError):
+    """What stands in the place of a UID is none (PS3.5 9.1), and must not become a path."""
+
+
+class OversizedInstance(NodeError):
+    """The instance, or what it would be decoded, is larger than the configuration allows."""
+
+
 class OutOfSpace(NodeError):
     """The disk is under its reserve; nothing more can be kept safely."""
 
@@ -27,3 +35,17 @@ class QueueUnavailable(NodeError):
 
 class UnknownSeries(NodeError):
     """No series of that name was ever received."""
+
+
+class NoAnswer(NodeError):
+    """A peer that was asked something does not say."""
+
+
+#: Errors that quote the value they could not deal with; it may be a patient's name.
+_QUOTING = (AttributeError, LookupError, TypeError, ValueError)
+
+
+def describe(error: BaseException) -> str:
+    """An error for log and status: its kind, and its message unless that may quote data."""
+    kind = type(error).__name__
+    return kind if isinstance(error, _QUOTING) or not str(error) else f"{kind}: {error}"

@@ -1,17 +1,24 @@
-"""Query SCU: asks a peer what it knows of a series (PS3.4 C.4.1)."""
+"""Query SCU: asks a peer what it knows of series and instances (PS3.4 C.4.1)."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pynetdicom import build_context
 
+from dicom_node.delivery import not_associated
+from dicom_node.errors import NoAnswer
 from dicom_node.requestor import associate
 from dicom_node.sop_classes import STUDY_ROOT_FIND
+from dicom_node.statuses import SUCCESS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
     from dicom_node.config import QueryPeer
 
 log = logging.getLogger(__name__)
@@ -19,31 +26,124 @@ log = logging.getLogger(__name__)
 _PENDING = (0xFF00, 0xFF01)
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The UIDs by which an instance is found."""
+
+    #: Study Instance UID (0020,000D).
+    study_uid: str
+    #: Series Instance UID (0020,000E).
+    series_uid: str
+    #: SOP Class UID (0008,0016).
+    sop_class_uid: str
+    #: SOP Instance UID (0008,0018).
+    sop_instance_uid: str
+
+
+def reference(path: Path) -> Reference:
+    """Read the UIDs of a DICOM file."""
+    tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"]
+    header = dcmread(path, specific_tags=tags, stop_before_pixels=True)
+    return Reference(*(str(header[tag].value) for tag in tags))
+
+
 def count_instances(
-    peer: QueryPeer, calling_ae_title: str, study_uid: str, series_uid: str
+    peer: QueryPeer,
+    calling_ae_title: str,
+    study_uid: str,
+    series_uid: str,
+    on_query: Callable[[Dataset], None] = lambda _: None,
 ) -> int | None:
     """How many instances of a series the peer holds; None when it does not say.
 
-    Uses Number of Series Related Instances (0020,1209), an optional key (PS3.4 C.3.4).
+    Uses Number of Series Related Instances (0020,1209), an optional key (PS3.4 C.3.4); of a
+    peer that leaves it empty the instances are counted.
     """
+    try:
+        series = _at_series_level(study_uid, series_uid)
+        found = list(_find(peer, calling_ae_title, [series], on_query))
+        count = next((_counted(answer) for answer in found if _is_of(answer, series_uid)), None)
+        if count is not None or not found:
+            return count
+        every = _at_image_level(Reference(study_uid, series_uid, "", ""))
+        instances = _find(peer, calling_ae_title, [every], on_query)
+        return len({str(one.get("SOPInstanceUID")) for one in instances})
+    except NoAnswer as error:
+        log.warning("LM301 %s", error)
+        return None
+
+
+def find_instances(
+    peer: QueryPeer,
+    calling_ae_title: str,
+    references: Iterable[Reference],
+    on_query: Callable[[Dataset], None] = lambda _: None,
+) -> set[str]:
+    """SOP Instance UIDs that the peer knows of those instances.
+
+    Asks for one after the other: not every peer matches lists of UIDs. Raises NoAnswer.
+    """
+    queries = [_at_image_level(r) for r in references]
+    answers = _find(peer, calling_ae_title, queries, on_query)
+    return {str(answer.get("SOPInstanceUID")) for answer in answers}
+
+
+def _at_series_level(study_uid: str, series_uid: str) -> Dataset:
     query = Dataset()
     query.QueryRetrieveLevel = "SERIES"
     query.StudyInstanceUID = study_uid
     query.SeriesInstanceUID = series_uid
     query.NumberOfSeriesRelatedInstances = None
-    answers = _find(peer, calling_ae_title, query)
-    counts = [answer.get("NumberOfSeriesRelatedInstances") for answer in answers]
-    return next((int(count) for count in counts if count is not None), None)
+    return query
 
 
-def _find(peer: QueryPeer, calling_ae_title: str, query: Dataset) -> list[Dataset]:
+def _is_of(answer: Dataset, series_uid: str) -> bool:
+    return bool(answer.get("SeriesInstanceUID", series_uid) == series_uid)
+
+
+def _counted(answer: Dataset) -> int | None:
+    """The count in an answer; what is no number counts nothing."""
+    try:
+        return int(answer.NumberOfSeriesRelatedInstances)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _at_image_level(wanted: Reference) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
+    query.StudyInstanceUID = wanted.study_uid
+    query.SeriesInstanceUID = wanted.series_uid
+    query.SOPInstanceUID = wanted.sop_instance_uid
+    return query
+
+
+def _find(
+    peer: QueryPeer,
+    calling_ae_title: str,
+    queries: list[Dataset],
+    on_query: Callable[[Dataset], None],
+) -> Iterator[Dataset]:
+    """All matches of some queries over one association. Raises NoAnswer."""
     contexts = [build_context(STUDY_ROOT_FIND)]
     association = associate(contexts, peer, calling_ae_title, peer.timeout_s)
+    whom = f"query peer {peer.host}:{peer.port}"
     if not association.is_established:
-        log.warning("LM301 query peer %s:%d: no association", peer.host, peer.port)
-        return []
+        raise NoAnswer(f"{whom}: {not_associated(association).reason}")
     try:
-        responses = list(association.send_c_find(query, STUDY_ROOT_FIND))
+        for query in queries:
+            on_query(query)
+            for status, answer in association.send_c_find(query, STUDY_ROOT_FIND):
+                if answer is not None and status.Status in _PENDING:
+                    yield answer
+                elif status.get("Status") != SUCCESS:
+                    raise NoAnswer(f"{whom}: C-FIND ends with {_named(status)}")
+    except RuntimeError as error:  # the association has ended
+        raise NoAnswer(f"{whom}: {error}") from error
     finally:
-        association.release()
-    return [answer for status, answer in responses if answer and status.Status in _PENDING]
+        if association.is_established:
+            association.release()
+
+
+def _named(status: Dataset) -> str:
+    return f"status 0x{status.Status:04X}" if "Status" in status else "no answer"

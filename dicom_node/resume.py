@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import TYPE_CHECKING
 
+from dicom_node.doorbell import try_again
 from dicom_node.errors import UnknownSeries
 from dicom_node.ledger import Ledger
 from dicom_node.states import DeliveryState, SeriesState
-from dicom_node.work import ANALYSE, DELIVER, WALK_VERSION, AnalysisId, DeliveryId
+from dicom_node.work import ANALYSE, PROVE, WALK_VERSION, AnalysisId
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -39,13 +39,14 @@ def _retry_series(client: DBOSClient, status: SeriesStatus, now: float) -> list[
 
 def _retry_delivery(client: DBOSClient, delivery: DeliveryStatus, now: float) -> list[str]:
     what = f"series {delivery.id.series_uid} to {delivery.id.destination}"
-    if delivery.state is DeliveryState.RETRYING:
-        client.set_workflow_delay(str(delivery.id), delay_seconds=0)
-        return [f"{what}: next try now"]
+    noun = "proof" if delivery.id.work == PROVE else "delivery"
     if delivery.state is DeliveryState.FAILED:
-        _deliver_again(client, delivery.id.next(), now)
-        return [f"{what}: delivery again"]
-    return []
+        try_again(client, delivery.id.next(delivery.id.work), now)
+        return [f"{what}: {noun} again"]
+    if delivery.settled or delivery.state is DeliveryState.WAITING:
+        return []
+    client.set_workflow_delay(str(delivery.id), delay_seconds=0)
+    return [f"{what}: next try of {noun} now"]
 
 
 def _analyse_again(client: DBOSClient, this: AnalysisId) -> None:
@@ -58,17 +59,4 @@ def _analyse_again(client: DBOSClient, this: AnalysisId) -> None:
         },
         this.series_uid,
         this.digest,
-    )
-
-
-def _deliver_again(client: DBOSClient, this: DeliveryId, now: float) -> None:
-    client.enqueue(
-        {
-            "workflow_name": DELIVER,
-            "queue_name": DELIVER,
-            "workflow_id": str(this),
-            "app_version": WALK_VERSION,
-        },
-        *astuple(this),
-        now,
     )

@@ -2,109 +2,130 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-from dbos import DBOS, DBOSClient, DBOSConfig
+from typing import TYPE_CHECKING, Protocol
 
 import plugin
-from dicom_node import query
-from dicom_node.completion import Completion
-from dicom_node.errors import ConfigError, NodeError
-from dicom_node.ledger import Ledger
-from dicom_node.listener import Listener, Notices
-from dicom_node.revisions import Revisions
-from dicom_node.spool import Shelf, Spool
-from dicom_node.steps import Steps
-from dicom_node.work import WALK_VERSION
-from dicom_node.workflow import Workflows
+from dicom_node import audit, database, systemd, tls
+from dicom_node.crew import Crew, say_ready
+from dicom_node.errors import ConfigError
+from dicom_node.progress import Timed
+from dicom_node.reception import Reception
+from dicom_node.spool import Spool
+from dicom_node.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from threading import Event
+    from collections.abc import Sequence
+    from queue import SimpleQueue
 
     from dicom_node.config import Settings
     from plugin import Plugin
 
 log = logging.getLogger(__name__)
 
-_APPLICATION: Final = "lesionmark"
+#: Seconds after which a half-written file in a shared spool has no writer any more.
+_OLD_PART_S = 3600.0
+
+
+class Role(StrEnum):
+    """What one process of a node does."""
+
+    #: Receives and works.
+    ALL = "all"
+    #: Receives, for workers that share the spool and the work queue.
+    LISTENER = "listener"
+    #: Works on what listeners receive.
+    WORKER = "worker"
+
+
+class _Part(Protocol):
+    def stop(self, within_s: float) -> None: ...
 
 
 class Service:
-    """One running node. There can be one in a process, because dbos is a singleton."""
+    """One running process of a node."""
 
-    def __init__(self, settings: Settings, analyser: Plugin) -> None:
+    def __init__(self, settings: Settings, role: Role, listener_command: Sequence[str]) -> None:
+        """`listener_command` starts one listener in a process of its own; empty in such a one."""
         self._settings = settings
+        self._role = role
+        self._listener_command = listener_command
         self._spool = open_spool(settings)
-        self._revisions = Revisions(Path(settings.node.state_dir) / "reports")
-        self._completion = self._make_completion()
-        DBOS(config=_dbos_config(settings))
-        steps = Steps(
-            settings, self._spool, self._revisions, self._completion, analyser, _local_time
-        )
-        self._workflows = Workflows(
-            steps, Ledger(DBOS), parallel_deliveries=settings.delivery.parallel
-        )
-        self._listener = Listener(
-            settings.listener, self._spool, analyser.sop_classes, self._make_notices()
-        )
+        self._trail = audit.open_trail(settings, _local_time)
+        self._parts: list[_Part] = []
+        self._watchdog = systemd.Watchdog()
 
-    def run(self, stop: Event) -> None:
-        """Serve until `stop` is set; then stop within the configured time."""
-        self._spool.sweep_parts()
-        DBOS.launch()
-        self._workflows.open_queues()
-        self._start_listener()
+    def run(self, stop: SimpleQueue[float]) -> None:
+        """Serve until `stop` gives the number of seconds within which to stop."""
+        workshop = None if self._role is Role.LISTENER else self._start_workshop()
+        if self._role is not Role.WORKER:
+            self._start_reception()
+        if workshop is not None:
+            workshop.take_stock()
+        self._trail.started()
         log.info("LM001 ready")
-        stop.wait()
+        if not self._listener_command:
+            say_ready()
+        else:
+            systemd.notify("READY=1")
+            self._watchdog.start()
+        within_s = stop.get()
         log.info("LM002 stopping")
-        self._stop()
+        systemd.notify("STOPPING=1")
+        self._stop(within_s)
         log.info("LM003 stopped")
 
-    def _start_listener(self) -> None:
-        try:
-            self._listener.start()
-        except OSError as error:
-            address = f"{self._settings.listener.host}:{self._settings.listener.port}"
-            raise NodeError(f"listener.port: {address}: {error.strerror}") from error
+    def _start_workshop(self) -> Workshop:
+        analyser = Timed(load_plugin(self._settings), self._settings.node.analysis_limit_s)
+        self._watchdog.watch(analyser.stuck)
+        workshop = Workshop(self._settings, self._spool, analyser, self._trail, _local_time)
+        if database.is_shared(self._settings):
+            database.prepare(self._settings)  # the lease is kept in it
+        workshop.hold_lease()
+        self._spool.sweep_parts(_OLD_PART_S if database.is_shared(self._settings) else 0.0)
+        database.prepare(self._settings)
+        analyser.warm_up()
+        workshop.start()
+        self._parts.append(workshop)
+        return workshop
 
-    def _stop(self) -> None:
-        deadline = time.monotonic() + self._settings.node.stop_within_s
-        self._listener.stop(self._settings.node.stop_within_s / 2)
-        left = max(1, round(deadline - time.monotonic()))
-        DBOS.destroy(workflow_completion_timeout_sec=left)
+    def _start_reception(self) -> None:
+        database.prepare(self._settings)
+        count = self._settings.listener.processes
+        if self._listener_command and count:
+            crew = Crew(self._listener_command, count)
+            crew.start()
+            self._parts.append(crew)
+            return
+        sop_classes = load_sop_classes(self._settings)
+        reception = Reception(self._settings, self._spool, sop_classes, self._trail)
+        self._parts.append(reception)
+        reception.start()
 
-    def _make_completion(self) -> Completion:
-        return Completion(
-            self._settings.completion,
-            self._spool,
-            self._revisions,
-            count=_make_count(self._settings),
-            is_arriving=lambda series_uid: self._listener.is_arriving(series_uid),
-            started_at=time.time(),
-        )
-
-    def _make_notices(self) -> Notices:
-        quiet_period = self._settings.completion.quiet_period_s
-        return Notices(
-            began=lambda uid: self._workflows.notice(uid, quiet_period),
-            ended=lambda uid: self._workflows.notice(uid, self._completion.first_look_s),
-            aside=lambda uid: self._workflows.retire_later(uid, Shelf.ASIDE),
-        )
+    def _stop(self, within_s: float) -> None:
+        """Stop receiving first; each part gets half of the time that is left."""
+        deadline = time.monotonic() + within_s
+        for part in reversed(self._parts):
+            is_last = part is self._parts[0]
+            left = max(0.0, deadline - time.monotonic())
+            part.stop(left if is_last else left / 2)
+        self._trail.stopped()
+        self._trail.close()
 
 
-def serve(settings: Settings, stop: Event) -> None:
-    """Run a node until `stop` is set. Raises NodeError when the state folder is in use."""
-    state = Path(settings.node.state_dir)
-    with _locked(state):
-        Service(settings, load_plugin(settings)).run(stop)
+def serve(
+    settings: Settings, stop: SimpleQueue[float], role: Role, listener_command: Sequence[str]
+) -> None:
+    """Run a node until `stop` gives the number of seconds within which to stop.
+
+    Raises NodeError when another has the same name.
+    """
+    tls.check(settings)
+    Service(settings, role, listener_command).run(stop)
 
 
 def open_spool(settings: Settings) -> Spool:
@@ -124,55 +145,12 @@ def load_plugin(settings: Settings) -> Plugin:
         raise ConfigError(f"plugin.module: {error}") from error
 
 
-@contextmanager
-def open_client(settings: Settings) -> Iterator[DBOSClient]:
-    """The work queue as another process sees it; for status and retry."""
-    path = _database(settings)
-    if not path.exists():
-        raise NodeError(f"{path}: no node has run with this state_dir yet")
-    client = DBOSClient(system_database_url=f"sqlite:///{path}", application_name=_APPLICATION)
+def load_sop_classes(settings: Settings) -> frozenset[str]:
+    """Those of the plugin, which is not built for that. Raises ConfigError, naming the key."""
     try:
-        yield client
-    finally:
-        client.destroy()
-
-
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    """Hold the state folder for this process alone; the lock ends with the process."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        file = (state / "lock").open("w")
-    except OSError as error:
-        raise NodeError(f"node.state_dir: {state}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise NodeError(f"node.state_dir: {state}: another node is running on it") from error
-        yield
-
-
-def _dbos_config(settings: Settings) -> DBOSConfig:
-    return DBOSConfig(
-        name=_APPLICATION,
-        system_database_url=f"sqlite:///{_database(settings)}",
-        application_version=WALK_VERSION,
-        executor_id=settings.node.name,
-        log_level="WARNING",
-    )
-
-
-def _database(settings: Settings) -> Path:
-    return Path(settings.node.state_dir) / "work.sqlite"
-
-
-def _make_count(settings: Settings) -> Callable[[str, str], int | None] | None:
-    peer = settings.completion.query
-    if peer is None:
-        return None
-    count: Any = partial(query.count_instances, peer, settings.listener.ae_title)
-    return lambda study_uid, series_uid: count(study_uid, series_uid)
+        return plugin.sop_classes(settings.plugin.model_dump())
+    except ImportError as error:
+        raise ConfigError(f"plugin.module: {error}") from error
 
 
 def _local_time() -> datetime:

@@ -2,7 +2,7 @@
 
     <root>/series/<Series Instance UID>/<SOP Instance UID>.dcm      waiting for analysis
     <root>/aside/<Series Instance UID>/<SOP Instance UID>.dcm       not for the plugin
-    <root>/quarantine/<time>-<random>.bin                           not readable as DICOM
+    <root>/quarantine/<SHA-256>.bin                                 not readable as DICOM
 
 The folder is the only record of what was received: what is listed here was acknowledged.
 """
@@ -12,19 +12,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
-from dicom_node.errors import MismatchedInstance, OutOfSpace
+from dicom_node.durable import PART, DurableFolders, add_durably, sync_added, write_durably
+from dicom_node.errors import InvalidUID, OutOfSpace
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_PART = ".part"
+#: Folder beside the shelves: what is arriving at this moment (dicom_node.arriving).
+ARRIVING = "arriving"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
@@ -57,8 +60,9 @@ class Spool:
     def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
         self.root = root
         self._reserve_bytes = reserve_bytes
+        self._folders = DurableFolders()
         for shelf in Shelf:
-            _make_durable_folder(root / shelf)
+            self._folders.make(root / shelf)
 
     def add(self, shelf: Shelf, series_uid: str, sop_instance_uid: str, data: bytes) -> bool:
         """Keep an instance; on return it survives a power cut. False if it was held already.
@@ -69,21 +73,43 @@ class Spool:
         Raises OutOfSpace under the disk reserve, OSError when the disk fails.
         """
         folder = self._folder(shelf, series_uid)
-        target = folder / f"{_path_safe(sop_instance_uid)}.dcm"
-        if target.exists():
-            _sync_folder(folder)  # a parallel association may have renamed it just now
+        target = folder / f"{check_uid(sop_instance_uid)}.dcm"
+        if target.exists() and not _is_torn(target, data):
+            sync_added(target)
             return False
         self._check_space(len(data))
-        _make_durable_folder(folder)
-        write_durably(target, data)
-        return True
+        if target.exists():
+            write_durably(target, data)
+            return True
+        self._folders.make(folder)
+        return add_durably(target, data)
 
-    def quarantine(self, name: str, data: bytes) -> Path:
-        """Keep bytes that nobody can read, so that a person can find out why."""
-        self._check_space(len(data))
-        target = self.root / Shelf.QUARANTINE / f"{name}-{os.urandom(4).hex()}.bin"
-        write_durably(target, data)
+    def quarantine(self, data: bytes) -> Path:
+        """Keep bytes that nobody can read, so that a person can find out why.
+
+        The same bytes are kept once, however often they come; the file has the time when
+        they came last. Raises OutOfSpace under the disk reserve, OSError when the disk fails.
+        """
+        target = self.root / Shelf.QUARANTINE / f"{sha256(data).hexdigest()}.bin"
+        try:
+            os.utime(target)
+        except FileNotFoundError:
+            self._check_space(len(data))
+            write_durably(target, data)
         return target
+
+    def release_quarantined(self, before: float) -> int:
+        """Delete unreadable bytes that came last before a moment, seconds since the epoch.
+
+        How many files that were; only retention calls this.
+        """
+        count = 0
+        for path in (self.root / Shelf.QUARANTINE).glob("*.bin"):
+            with suppress(FileNotFoundError):  # another process was quicker
+                if path.stat().st_mtime <= before:
+                    path.unlink()
+                    count += 1
+        return count
 
     def held(self, series_uid: str, shelf: Shelf = Shelf.SERIES) -> list[Held]:
         """The instances of one series, sorted by SOP Instance UID."""
@@ -99,6 +125,15 @@ class Spool:
             key=lambda held: held.sop_instance_uid,
         )
 
+    def uids(self, series_uid: str) -> set[str]:
+        """SOP Instance UIDs of what is held of a series for analysis."""
+        folder = self._folder(Shelf.SERIES, series_uid)
+        return {path.stem for path in folder.glob("*.dcm")}
+
+    def series(self, shelf: Shelf) -> list[str]:
+        """Series Instance UIDs of all series on one shelf."""
+        return sorted(entry.name for entry in os.scandir(self.root / shelf) if entry.is_dir())
+
     def count(self, shelf: Shelf) -> int:
         """How many series, or unreadable files, lie on one shelf."""
         return sum(1 for _ in os.scandir(self.root / shelf))
@@ -111,16 +146,27 @@ class Spool:
         for held in self.held(series_uid, shelf):
             if held.sop_instance_uid in sop_instance_uids:
                 held.path.unlink(missing_ok=True)
+        folder = self._folder(shelf, series_uid)
         with suppress(OSError):  # not empty: something is left, or has just come
-            self._folder(shelf, series_uid).rmdir()
+            folder.rmdir()
+            self._folders.forget(folder)
 
-    def sweep_parts(self) -> None:
-        """Delete what a killed process left half written; none of it was acknowledged."""
-        for part in self.root.rglob(f"*{_PART}"):
-            part.unlink(missing_ok=True)
+    def is_full(self) -> bool:
+        """Whether the disk is under its reserve already."""
+        return shutil.disk_usage(self.root).free < self._reserve_bytes
+
+    def sweep_parts(self, older_than_s: float = 0.0) -> None:
+        """Delete what a killed process left half written; none of it was acknowledged.
+
+        Where several processes share the spool, what is young may still have its writer.
+        """
+        for part in self.root.rglob(f"*{PART}"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime >= older_than_s:
+                    part.unlink()
 
     def _folder(self, shelf: Shelf, series_uid: str) -> Path:
-        return self.root / shelf / _path_safe(series_uid)
+        return self.root / shelf / check_uid(series_uid)
 
     def _check_space(self, size: int) -> None:
         free = shutil.disk_usage(self.root).free
@@ -128,39 +174,21 @@ class Spool:
             raise OutOfSpace(f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB in reserve")
 
 
-def write_durably(target: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, or not at all, after a power cut."""
-    descriptor, name = mkstemp(dir=target.parent, suffix=_PART)
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
+def _is_torn(path: Path, data: bytes) -> bool:
+    """Whether a power cut left only the beginning of an instance, which nobody acknowledged.
+
+    A name may reach the disk before its bytes where a file system does not keep their order,
+    as over a network. The sender then comes again with the same instance.
+    """
+    size = path.stat().st_size
+    return size < len(data) and path.read_bytes() == data[:size]
 
 
-def _make_durable_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    _sync_folder(folder.parent)
+def check_uid(uid: str) -> str:
+    """The UID, which cannot leave its folder (PS3.5 9.1: digits and dots, 64 at most).
 
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _path_safe(uid: str) -> str:
-    """A UID that cannot leave its folder (PS3.5 9.1: digits and dots, 64 at most)."""
+    Raises InvalidUID, which does not quote the value: it may be a patient's name.
+    """
     if not _UID.fullmatch(uid):
-        raise MismatchedInstance(f"{uid[:80]!r} is not a UID")
+        raise InvalidUID(f"{len(uid)} characters in place of a UID are none")
     return uid

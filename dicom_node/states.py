@@ -14,8 +14,10 @@ class SeriesState(StrEnum):
     ANALYSING = "analysing"
     #: The report is on disk; at least one destination does not have it yet.
     DELIVERING = "delivering"
-    #: Every destination has acknowledged the report.
+    #: Every destination has acknowledged the report; proof may still be wanted of some.
     DELIVERED = "delivered"
+    #: Delivered, and every destination of which proof is wanted has proved that it keeps it.
+    KEPT = "kept"
     #: The series is not for the plugin, or can never be analysed; the reason says why.
     REFUSED = "refused"
     #: Something went wrong; the reason says what. `lesionmark retry` goes on from there.
@@ -29,7 +31,10 @@ class DeliveryState(StrEnum):
     WAITING = "waiting"
     #: The last try failed in a way that may pass; the next one is scheduled.
     RETRYING = "retrying"
-    #: The destination acknowledged every object.
+    #: The destination acknowledged every object; proof may still be wanted.
     DELIVERED = "delivered"
-    #: The destination refused for good, or the time for trying is over.
+    #: The destination has proved that it keeps every object.
+    KEPT = "kept"
+    #: The destination refused for good, does not keep what it acknowledged, or the time for
+    #: trying is over.
     FAILED = "failed"

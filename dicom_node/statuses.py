@@ -1,4 +1,4 @@
-"""C-STORE response statuses by their names in PS3.4 Table B.2-1 and PS3.7 Annex C."""
+"""Statuses and failure reasons by their names in PS3.3, PS3.4 and PS3.7."""
 
 from enum import IntEnum
 
@@ -10,29 +10,33 @@ class StoreStatus(IntEnum):
 
     #: The instance is on disk, its name too.
     SUCCESS = SUCCESS
-    #: The SOP Class is not one this node stores.
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
     #: The disk is under its reserve or the bytes could not be written.
     OUT_OF_RESOURCES = 0xA700
     #: The data set is not what the request announced.
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
+    #: A UID is against the rules for UIDs (PS3.7 C.5.10).
+    INVALID_SOP_INSTANCE = 0x0117
     #: The bytes cannot be read as a data set; they are quarantined.
     CANNOT_UNDERSTAND = 0xC000
+    #: As sent, inflated or decoded it is larger than this node is configured to take.
+    INSTANCE_TOO_LARGE = 0xC001
 
 
 #: PS3.7 C.5.7: the peer holds this SOP Instance already, which is what we want.
 DUPLICATE_SOP_INSTANCE = 0x0111
 
-#: PS3.7 C.5: failures that another try cannot mend, because they are about the object itself.
-_PERMANENT = {
-    0x0117,  # Invalid SOP Instance
+#: PS3.7 C.5.19: the object itself is wrong, which another try cannot mend.
+_INVALID_SOP_INSTANCE = 0x0117
+
+#: PS3.7 C.5: the peer is set up not to take such objects, or none of ours.
+_BY_SETTING = {
     0x0118,  # No Such SOP Class
     0x0122,  # SOP Class Not Supported
     0x0124,  # Not Authorized
 }
 
 
-def is_kept(status: int) -> bool:
+def is_acknowledged(status: int) -> bool:
     """Whether a peer that answers `status` now holds the instance (PS3.4 B.2.3).
 
     Warnings (0xBxxx) store the instance, if with changes.
@@ -46,4 +50,58 @@ def is_permanent(status: int) -> bool:
     0xA9xx (data set does not match) and 0xCxxx (cannot understand) are; 0xA7xx (out of
     resources), 0x0110 (processing failure) and 0x0213 (resource limitation) may pass.
     """
-    return status in _PERMANENT or status & 0xFF00 == 0xA900 or status & 0xF000 == 0xC000
+    return status == _INVALID_SOP_INSTANCE or status & 0xFF00 == 0xA900 or status & 0xF000 == 0xC000
+
+
+def is_by_setting(status: int) -> bool:
+    """Whether a failure status is about how the peer is set up, which a person may change."""
+    return status in _BY_SETTING
+
+
+class ActionStatus(IntEnum):
+    """What a peer may answer to an N-ACTION request (PS3.7 10.1.4.1.10)."""
+
+    #: The request was taken.
+    SUCCESS = SUCCESS
+    #: The well-known instance does not exist there.
+    NO_SUCH_SOP_INSTANCE = 0x0112
+    #: The SOP Class does not exist there.
+    NO_SUCH_SOP_CLASS = 0x0118
+    #: The action type does not exist there.
+    NO_SUCH_ACTION = 0x0123
+    #: We may not ask.
+    NOT_AUTHORIZED = 0x0124
+    #: A failure reason by PS3.3 C.14.1.1, which some give as status.
+    DUPLICATE_TRANSACTION_UID = 0x0131
+    #: The peer does no N-ACTION.
+    UNRECOGNIZED_OPERATION = 0x0211
+
+
+class EventStatus(IntEnum):
+    """What this node answers to an N-EVENT-REPORT request (PS3.7 10.1.1.1.8)."""
+
+    #: The report is on disk.
+    SUCCESS = SUCCESS
+    #: The service has no such event.
+    NO_SUCH_EVENT_TYPE = 0x0113
+    #: The report is malformed, or about no transaction of ours.
+    INVALID_ARGUMENT_VALUE = 0x0115
+    #: The report cannot be kept now.
+    RESOURCE_LIMITATION = 0x0213
+
+
+class FailureReason(IntEnum):
+    """Why a peer is not committed to an instance (PS3.3 C.14.1.1)."""
+
+    #: A general failure; may pass.
+    PROCESSING_FAILURE = 0x0110
+    #: It does not hold the instance.
+    NO_SUCH_OBJECT_INSTANCE = 0x0112
+    #: It holds an instance of another SOP Class under that UID.
+    CLASS_INSTANCE_CONFLICT = 0x0119
+    #: It commits to no instance of that SOP Class.
+    REFERENCED_SOP_CLASS_NOT_SUPPORTED = 0x0122
+    #: It knows the Transaction UID from another request.
+    DUPLICATE_TRANSACTION_UID = 0x0131
+    #: It is short of something; may pass.
+    RESOURCE_LIMITATION = 0x0213

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from typing import TypedDict
 
 #: Version of the walk. Raise it only when work that is pending under the old one cannot be
 #: finished by the new code; pending work of another version waits for that version.
 WALK_VERSION = "1"
 
 #: Names of the workflows, each on a queue of the same name.
-SETTLE, ANALYSE, DELIVER, RETIRE = "settle", "analyse", "deliver", "retire"
+SETTLE, ANALYSE, DELIVER, PROVE, RETIRE = "settle", "analyse", "deliver", "prove", "retire"
+
+
+class Outcome(TypedDict):
+    """How a piece of work ended, as it is kept in the work queue."""
+
+    #: A SeriesState or DeliveryState.
+    state: str
+    #: For a person, without patient data.
+    reason: str
+    #: When, seconds since the epoch.
+    at: float
+    #: Seconds until the next try; None when there will be none.
+    again_s: float | None
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,13 @@ class AnalysisId:
 
 @dataclass(frozen=True)
 class DeliveryId:
-    """One try to deliver one revision to one destination."""
+    """One try to deliver one revision to one destination, or to prove that it is kept there.
 
+    Tries of both kinds are numbered through, so the highest number says where it stands.
+    """
+
+    #: DELIVER or PROVE.
+    work: str
     #: Series Instance UID.
     series_uid: str
     #: Revision digest.
@@ -53,14 +72,18 @@ class DeliveryId:
 
     def __str__(self) -> str:
         """The workflow id."""
-        return f"{DELIVER}/{self.series_uid}/{self.digest}/{self.destination}/{self.attempt}"
+        return "/".join(map(str, astuple(self)))
 
     @staticmethod
     def parse(text: str) -> DeliveryId:
         """Read a workflow id back."""
-        _, series_uid, digest, destination, attempt = text.split("/")
-        return DeliveryId(series_uid, digest, destination, int(attempt))
+        work, series_uid, digest, destination, attempt = text.split("/")
+        return DeliveryId(work, series_uid, digest, destination, int(attempt))
 
-    def next(self) -> DeliveryId:
-        """The try after this one."""
-        return replace(self, attempt=self.attempt + 1)
+    def next(self, work: str) -> DeliveryId:
+        """The try after this one, of either kind."""
+        return replace(self, work=work, attempt=self.attempt + 1)
+
+    def is_about(self, other: DeliveryId) -> bool:
+        """Whether both are tries of the same delivery."""
+        return replace(self, work=other.work, attempt=other.attempt) == other

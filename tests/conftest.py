@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a test process for each core already; threads of all for all would only wait.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def missing(what: str) -> None:
     """A peer or tool that is not installed: a failure in CI, elsewhere a skip by its name."""

@@ -15,13 +15,16 @@ from plugin import Analysis, Kind, Product, UnsuitableSeries
 from plugin.uids import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from plugin import Earlier, Series
 
 #: A test that forgets to open the gate fails; it does not hang.
 _GATE_LIMIT_S = 60
+
+
+SOP_CLASSES = frozenset({CTImageStorage})
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,13 @@ class FakePlugin:
     #: While this file exists the analysis does not end.
     gate: Path
     version: str = "fake-1"
-    sop_classes: frozenset[str] = frozenset({CTImageStorage})
+    sop_classes: frozenset[str] = SOP_CLASSES
 
     def accepts(self, series: Series) -> bool:
         return bool(series.instances)
+
+    def warm_up(self) -> None:
+        return
 
     def analyse(self, series: Series, earlier: Earlier | None, now: datetime) -> Analysis:
         self._wait()
@@ -42,9 +48,15 @@ class FakePlugin:
         if len(headers) < 3:
             raise UnsuitableSeries(f"only {len(headers)} instances")
         if len(headers) == 13:
-            raise ZeroDivisionError("thirteen")
-        report = _report(headers, earlier, self.version, now)
-        return Analysis((), (Product(Kind.REPORT, report),))
+            # An error that quotes what it could not deal with, as they do.
+            float(str(headers[0].PatientName))
+        return Analysis((), self.report(headers, earlier, now))
+
+    def report(
+        self, headers: Sequence[Dataset], earlier: Earlier | None, now: datetime
+    ) -> tuple[Product, ...]:
+        """The one object that it makes."""
+        return (Product(Kind.REPORT, _report(headers, earlier, self.version, now)),)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _GATE_LIMIT_S
@@ -57,19 +69,21 @@ def build(settings: Mapping[str, Any]) -> FakePlugin:
 
 
 def _report(
-    headers: list[Dataset], earlier: Earlier | None, version: str, now: datetime
+    headers: Sequence[Dataset], earlier: Earlier | None, version: str, now: datetime
 ) -> Dataset:
     source = headers[0]
     uids = sorted(str(header.SOPInstanceUID) for header in headers)
     report = Dataset()
     report.file_meta = FileMetaDataset()
     report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SpecificCharacterSet = "ISO_IR 192"
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
     report.SOPInstanceUID = derive(version, *uids)
     report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
     report.StudyInstanceUID = source.StudyInstanceUID
     report.SeriesInstanceUID = derive(version, source.SeriesInstanceUID)
     report.PatientID, report.PatientName = source.PatientID, source.PatientName
+    report.PatientBirthDate = source.get("PatientBirthDate", "")
     report.Modality, report.SeriesNumber, report.InstanceNumber = "SR", 900, len(uids)
     report.ContentDate, report.ContentTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
     report.StudyDescription = f"{len(uids)} instances"

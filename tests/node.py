@@ -7,14 +7,19 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+
 from deploy.processes import LOOPBACK, LocalProcess, free_port, listens, wait_until
-from dicom_node import config, delivery, service
+from dicom_node import config, database, delivery
 from dicom_node.config import Destination
 from dicom_node.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from pynetdicom.association import Association
 
     from dicom_node.ledger import SeriesStatus
     from tests.instances import WrittenSeries
@@ -60,14 +65,14 @@ class Node:
             "node": {"state_dir": str(self.folder / "state"), "stop_within_s": 5.0},
             "listener": {
                 "port": self.port,
-                "calling_ae_titles": [SENDER, "ORTHANC"],
+                "sender": [{"ae_title": SENDER}, {"ae_title": "ORTHANC"}],
                 "disk_reserve_mb": 0,
             },
             "completion": {"quiet_period_s": 1.0, "cap_s": 30.0},
             "plugin": {"module": module},
             "delivery": {"first_retry_s": 0.5, "longest_retry_s": 2.0, "timeout_s": 5.0},
         }
-        if module == "tests.fake_plugin":
+        if module.startswith("tests."):
             keys["plugin"]["gate"] = str(self.gate)
         for name, changes in tables.items():
             keys[name] = keys.get(name, {}) | changes
@@ -93,11 +98,19 @@ class Node:
         # Asked first, because pynetdicom leaves a socket open when nobody listens.
         if not listens(self.port):
             return False
-        return delivery.echo(self.peer, SENDER, timeout_s=5).outcome is delivery.Outcome.KEPT
+        return (
+            delivery.echo(self.peer, SENDER, timeout_s=5).outcome is delivery.Outcome.ACKNOWLEDGED
+        )
 
-    def set_query(self, ae_title: str, port: int) -> None:
+    def associate(self) -> Association:
+        """An association for CT images with the node."""
+        entity = AE(SENDER)
+        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        return entity.associate(LOOPBACK, self.port, ae_title="LESIONMARK")
+
+    def set_query(self, ae_title: str, port: int, timeout_s: float = 10.0) -> None:
         """Let the node ask a peer how many instances a series has."""
-        peer = {"host": LOOPBACK, "port": port, "ae_title": ae_title}
+        peer = {"host": LOOPBACK, "port": port, "ae_title": ae_title, "timeout_s": timeout_s}
         with self.config.open("a") as file:
             file.write("[completion.query]\n" + _assignments(peer))
 
@@ -110,10 +123,25 @@ class Node:
         """Send instances over one association."""
         return delivery.send([(path,) for path in paths], self.peer, SENDER, timeout_s=30)
 
+    def statuses(self, series_uid: str | None = None) -> list[SeriesStatus]:
+        """Where every revision of one series, or of all, stands, oldest first."""
+        with database.open_client(config.load(self.config)) as client:
+            ledger = Ledger(client)
+            return ledger.all() if series_uid is None else ledger.of(series_uid)
+
+    def kinds_of_work(self) -> set[str]:
+        """What the queue holds, done or not."""
+        with database.open_client(config.load(self.config)) as client:
+            return {work.name for work in client.list_workflows()}
+
+    def retiring(self) -> set[tuple[str, str]]:
+        """(shelf, Series Instance UID) of what will be deleted in its time."""
+        with database.open_client(config.load(self.config)) as client:
+            return Ledger(client).waiting_to_retire()
+
     def status(self, series: WrittenSeries) -> list[SeriesStatus]:
         """Where every revision of a series stands, oldest first."""
-        with service.open_client(config.load(self.config)) as client:
-            return Ledger(client).of(series.series_uid)
+        return self.statuses(series.series_uid)
 
     def states(self, series: WrittenSeries) -> list[str]:
         """The states of all revisions of a series, oldest first."""
@@ -147,5 +175,13 @@ def eventually(look: Callable[[], Any], what: str, limit_s: float = 60) -> Any:
 
 
 def _assignments(table: dict[str, Any]) -> str:
-    # A JSON string, number or list of them is TOML too.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # A JSON string, number or truth value is TOML too.
+    return json.dumps(value)

@@ -34,14 +34,14 @@ class ScriptedPacs:
         self.requests: list[Dataset] = []
         #: What it acknowledged.
         self.kept: list[Dataset] = []
-        self._sop_classes = list(sop_classes)
+        self.sop_classes = list(sop_classes)
         self._lock = Lock()
         self._entity: AE | None = None
 
     def start(self) -> None:
         entity = AE(self.ae_title)
         entity.add_supported_context(VERIFICATION)
-        for sop_class in self._sop_classes:
+        for sop_class in self.sop_classes:
             entity.add_supported_context(sop_class)
         handlers = [(evt.EVT_C_STORE, self._handle_store)]
         self._server = entity.start_server(
@@ -53,6 +53,13 @@ class ScriptedPacs:
         if self._entity is not None:
             self._entity.shutdown()
             self._entity = None
+
+    def reports(self, study_uid: str) -> set[str]:
+        """SOP Instance UIDs of what it acknowledged of a study."""
+        with self._lock:
+            return {
+                str(kept.SOPInstanceUID) for kept in self.kept if kept.StudyInstanceUID == study_uid
+            }
 
     def _handle_store(self, event: Event) -> int:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -99,6 +100,13 @@ def _planes(volume: Volume) -> dict[str, dict[str, Any]]:
 
 def install_node_packages() -> None:
     """Install the pinned packages, on first use and when the pins change."""
+    # Several test processes want them at once; npm begins by deleting what is there.
+    with (HERE / ".packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install_node_packages()
+
+
+def _install_node_packages() -> None:
     npm, node = tool("npm"), tool("node")
     version = re.search(r"\d+", run(node, "--version")[1][0])
     if version is None or int(version.group()) < OLDEST_NODE:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.instances import write_series
 from tests.node import Node, eventually
-from tests.pacs import ABORT, ScriptedPacs
+from tests.pacs import ABORT, STORAGE, ScriptedPacs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +74,25 @@ def test_a_refusal_is_final_until_a_person_retries(tmp_path: Path, scripted: Scr
     assert len(scripted.kept) == 1
 
 
+def test_a_peer_that_is_not_set_up_yet_gets_its_report_without_a_person_here(
+    tmp_path: Path,
+) -> None:
+    pacs = ScriptedPacs(sop_classes=[])
+    pacs.start()
+    often = {"longest_retry_s": 1.0}
+    with Node(tmp_path / "node", to(pacs), delivery=often) as node:
+        series = write_series(tmp_path / "ct", 4)
+        node.send(series.paths)
+        eventually(lambda: _tries(node, series) == 1, "the second try being scheduled")
+        assert node.states(series) == ["delivering"]
+        assert "accepts none of the SOP classes" in node.status(series)[0].deliveries[0].reason
+        pacs.stop()
+        pacs.sop_classes = STORAGE
+        pacs.start()
+        node.wait_for(series, "delivered")
+    pacs.stop()
+
+
 def test_trying_ends_after_the_configured_time(tmp_path: Path, scripted: ScriptedPacs) -> None:
     patience = {"give_up_after_h": 1.0 / 3600}
     with Node(tmp_path / "node", to(scripted), delivery=patience) as node:
@@ -92,7 +111,7 @@ def test_a_waiting_delivery_can_be_hurried(tmp_path: Path, scripted: ScriptedPac
         node.send(series.paths)
         eventually(lambda: _tries(node, series) == 1, "the second try being scheduled")
         scripted.start()
-        assert "next try now" in node.call("retry").stdout
+        assert "next try of delivery now" in node.call("retry").stdout
         node.wait_for(series, "delivered")
 
 

@@ -44,7 +44,7 @@ def test_kinds_and_forms(tmp_path: Path, scripted: ScriptedPacs) -> None:
         old.stop()
     assert [kept.SOPClassUID for kept in old.kept] == [ComprehensiveSRStorage]
     [document] = [k for k in scripted.kept if k.SOPClassUID == Comprehensive3DSRStorage]
-    lesions = len(report.read(document))
+    lesions = len(report.read(document).bookmarks)
     assert lesions >= len(spec.lesions)
     assert Counter(kept.SOPClassUID for kept in scripted.kept) == {
         Comprehensive3DSRStorage: 1,

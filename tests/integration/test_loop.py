@@ -31,7 +31,7 @@ def reports(orthanc: OrthancPacs, study_uid: str) -> list[Dataset]:
 
 def test_a_series_becomes_one_report(node: Node, orthanc: OrthancPacs, tmp_path: Path) -> None:
     series = write_series(tmp_path / "ct", 5)
-    assert node.send(series.paths).outcome is Outcome.KEPT
+    assert node.send(series.paths).outcome is Outcome.ACKNOWLEDGED
     node.wait_for(series, "delivered")
     [report] = reports(orthanc, series.study_uid)
     assert report.StudyDescription == "5 instances"
@@ -44,7 +44,7 @@ def test_random_order_over_several_associations(
     series = write_series(tmp_path / "ct", 9)
     paths = random.Random(7).sample(series.paths, 9)
     for part in (paths[:2], paths[2:3], paths[3:]):
-        assert node.send(part).outcome is Outcome.KEPT
+        assert node.send(part).outcome is Outcome.ACKNOWLEDGED
     node.wait_for(series, "delivered")
     [report] = reports(orthanc, series.study_uid)
     assert report.StudyDescription == "9 instances"
@@ -150,12 +150,37 @@ def test_a_failed_analysis_is_shown_and_can_be_retried(node: Node, tmp_path: Pat
     series = write_series(tmp_path / "ct", 13)
     node.send(series.paths)
     node.wait_for(series, "failed")
-    assert node.status(series)[0].reason == "ZeroDivisionError: thirteen"
+    assert node.status(series)[0].reason == "ValueError"
     assert f"series {series.series_uid}: analysis again" in node.call("retry").stdout
     eventually(
         lambda: (found := node.status(series)[0].analysis) and found.attempt == 1,
         "the second analysis",
     )
+    node.wait_for(series, "failed")
+
+
+def test_instances_that_are_stored_again_revive_a_failed_analysis(
+    node: Node, tmp_path: Path
+) -> None:
+    series = write_series(tmp_path / "ct", 13)
+
+    def looks() -> int:
+        said = f"{series.series_uid} is whole"
+        return node.process.log.read_text().count(said)
+
+    def attempt() -> int | None:
+        [found] = [status.analysis for status in node.status(series) if status.analysis]
+        return found.attempt
+
+    node.send(series.paths)
+    node.wait_for(series, "failed")
+    node.send(series.paths)
+    eventually(lambda: looks() == 2, "a look at what was held already")
+    node.wait_for(series, "failed")
+    assert attempt() == 0
+    spool_of(node.folder).held(series.series_uid)[0].path.unlink()
+    node.send(series.paths)
+    eventually(lambda: attempt() == 1, "the second analysis")
     node.wait_for(series, "failed")
 
 
@@ -165,7 +190,7 @@ def test_other_instances_are_set_aside(node: Node, tmp_path: Path) -> None:
     other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     path = tmp_path / "sc.dcm"
     other.save_as(path, enforce_file_format=True)
-    assert node.send([path]).outcome is Outcome.KEPT
+    assert node.send([path]).outcome is Outcome.ACKNOWLEDGED
     [held] = spool_of(node.folder).held("1.2.3", Shelf.ASIDE)
     assert held.sop_instance_uid == other.SOPInstanceUID
     assert node.states(series) == []
@@ -179,8 +204,8 @@ def test_other_instances_can_be_rejected_instead(tmp_path: Path) -> None:
     other.save_as(path, enforce_file_format=True)
     strict = {"other_instances": "reject"}
     with Node(tmp_path / "node", [("pacs", "NOBODY", 1)], listener=strict) as node:
-        assert node.send([path]).outcome is not Outcome.KEPT
-        assert node.send(write_series(tmp_path / "ct", 3).paths).outcome is Outcome.KEPT
+        assert node.send([path]).outcome is not Outcome.ACKNOWLEDGED
+        assert node.send(write_series(tmp_path / "ct", 3).paths).outcome is Outcome.ACKNOWLEDGED
     assert spool_of(node.folder).count(Shelf.ASIDE) == 0
 
 
@@ -194,10 +219,29 @@ def test_retention_deletes_pixels_only_after_delivery(
         node.wait_for(series, "delivering")
         assert len(spool_of(node.folder).held(series.series_uid)) == 4
         scripted.start()
-        node.wait_for(series, "delivered")
         eventually(
             lambda: not spool_of(node.folder).held(series.series_uid), "the pixels being deleted"
         )
-        node.send(series.paths[:1])
-        node.wait_for(series, "delivered")
     assert len(scripted.kept) == 1
+
+
+def test_the_queue_forgets_what_has_outlived_retention(
+    tmp_path: Path, scripted: ScriptedPacs
+) -> None:
+    """And still a series that comes again makes nothing, and one that has grown a revision."""
+    scripted.start()
+    series = write_series(tmp_path / "ct", 6)
+    peer = ("pacs", scripted.ae_title, scripted.port)
+    with Node(tmp_path / "node", [peer], retention={"keep_h": 0.0}) as node:
+        node.send(series.paths[:5])
+        eventually(lambda: node.kinds_of_work() == {"retire"}, "the queue being empty")
+        node.send(series.paths[:5])
+        eventually(lambda: "LM203" in node.process.log.read_text(), "the second look")
+        eventually(lambda: not spool_of(node.folder).uids(series.series_uid), "deletion")
+        assert len(scripted.kept) == 1
+        node.send(series.paths)
+        eventually(lambda: len(scripted.kept) == 2, "the revision")
+    first, second = scripted.kept
+    [before] = second.PredecessorDocumentsSequence
+    assert before.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert second.StudyDescription == "6 instances"

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from pynetdicom import AE
 from pynetdicom.association import MODE_REQUESTOR, Association
 
 from dicom_node.arrivals import Arrivals
+from dicom_node.arriving import Arriving, Marks
 from dicom_node.spool import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PLACE, OTHER = (Shelf.SERIES, "1.2"), (Shelf.SERIES, "1.3")
 
@@ -13,21 +21,37 @@ def association() -> Association:
     return Association(AE(), MODE_REQUESTOR)
 
 
-def test_a_series_arrives_until_its_last_association_ends() -> None:
-    arrivals, first, second = Arrivals(), association(), association()
+@pytest.fixture
+def arrivals(tmp_path: Path) -> Iterator[Arrivals]:
+    marks = Marks(tmp_path)
+    yield Arrivals(marks)
+    marks.close()
+
+
+def test_a_series_arrives_until_its_last_association_ends(
+    arrivals: Arrivals, tmp_path: Path
+) -> None:
+    first, second, arriving = association(), association(), Arriving(tmp_path)
     arrivals.add(first, PLACE)
     arrivals.add(second, PLACE)
     assert not arrivals.is_new(first, PLACE)
     assert arrivals.is_new(first, OTHER)
     assert arrivals.end(first) == [PLACE]
-    assert arrivals.is_arriving(PLACE)
+    assert arriving.has("1.2")
     assert arrivals.end(second) == [PLACE]
-    assert not arrivals.is_arriving(PLACE)
+    assert not arriving.has("1.2")
 
 
-def test_an_instance_that_is_written_after_the_end_is_noticed_but_does_not_arrive() -> None:
-    arrivals, aborted = Arrivals(), association()
+def test_an_instance_that_is_written_after_the_end_is_noticed_but_does_not_arrive(
+    arrivals: Arrivals, tmp_path: Path
+) -> None:
+    aborted = association()
     assert arrivals.end(aborted) == []
     arrivals.add(aborted, PLACE)
-    assert not arrivals.is_arriving(PLACE)
+    assert not Arriving(tmp_path).has("1.2")
     assert arrivals.is_new(aborted, PLACE)
+
+
+def test_what_is_set_aside_does_not_arrive(arrivals: Arrivals, tmp_path: Path) -> None:
+    arrivals.add(association(), (Shelf.ASIDE, "1.2"))
+    assert not Arriving(tmp_path).has("1.2")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node.completion import Completion, find_gap
+from dicom_node.completion import LOST_END_S, Completion, find_gap
 from dicom_node.config import Completion as Settings
 from dicom_node.revisions import Revisions
 from dicom_node.spool import Shelf, Spool
@@ -62,7 +62,7 @@ def test_whole_after_the_quiet_period(tmp_path: Path, series: WrittenSeries) -> 
 
 def test_not_while_an_association_is_open(tmp_path: Path, series: WrittenSeries) -> None:
     verdict = completion(tmp_path, arriving=True).judge(series.series_uid, STORED + 60)
-    assert (verdict.whole, verdict.look_again_s) == (False, 40.0)
+    assert (verdict.whole, verdict.look_again_s) == (False, LOST_END_S)
 
 
 def test_the_cap_ends_every_wait(tmp_path: Path, series: WrittenSeries) -> None:
@@ -77,7 +77,7 @@ def test_senders_get_a_quiet_period_after_a_restart(tmp_path: Path, series: Writ
     assert judge(series.series_uid, STORED + 60).whole
 
 
-@pytest.mark.parametrize(("count", "whole"), [(5, True), (6, True), (7, False)])
+@pytest.mark.parametrize(("count", "whole"), [(6, True), (7, False)])
 def test_the_count_of_the_sender_decides(
     tmp_path: Path, series: WrittenSeries, count: int, whole: bool
 ) -> None:
@@ -87,9 +87,28 @@ def test_the_count_of_the_sender_decides(
         asked.append((study_uid, series_uid))
         return count
 
-    verdict = completion(tmp_path, count=ask).judge(series.series_uid, STORED)
+    verdict = completion(tmp_path, count=ask).judge(series.series_uid, STORED + 0.5)
     assert verdict.whole is whole
     assert asked == [(series.study_uid, series.series_uid)]
+
+
+def test_a_count_is_asked_for_when_nothing_comes_any_more(
+    tmp_path: Path, series: WrittenSeries
+) -> None:
+    verdict = completion(tmp_path, count=lambda *_: 6).judge(series.series_uid, STORED + 0.125)
+    assert (verdict.whole, verdict.look_again_s) == (False, 0.375)
+
+
+def test_a_count_below_what_came_is_no_answer(tmp_path: Path, series: WrittenSeries) -> None:
+    judge = completion(tmp_path, count=lambda *_: 5).judge
+    assert judge(series.series_uid, STORED + 2).reason == "the quiet period is running"
+    assert judge(series.series_uid, STORED + 10).whole
+
+
+def test_what_was_set_aside_counts(tmp_path: Path, series: WrittenSeries) -> None:
+    path = series.paths[0]
+    Spool(tmp_path / "spool").add(Shelf.ASIDE, series.series_uid, "2.1", path.read_bytes())
+    assert completion(tmp_path, count=lambda *_: 7).judge(series.series_uid, STORED + 1).whole
 
 
 def test_without_an_answer_the_quiet_period_decides(tmp_path: Path, series: WrittenSeries) -> None:
@@ -115,6 +134,19 @@ def test_the_cap_counts_from_the_first_instance_that_is_new(
     late = WrittenSeries(series.study_uid, series.series_uid, later.paths)
     put(spool, late, STORED + 500, 6)
     assert not completion(tmp_path).judge(series.series_uid, STORED + 505).whole
+
+
+@pytest.mark.parametrize("count", [None, lambda *_: 9], ids=["a gap", "a count never met"])
+def test_what_was_analysed_short_is_not_waited_for_again(
+    tmp_path: Path, count: Callable[[str, str], int] | None
+) -> None:
+    series = write_series(tmp_path / "ct", 6)
+    put(Spool(tmp_path / "spool"), series, STORED, 0, 1, 2, 4, 5)
+    Revisions(tmp_path / "reports").freeze(series.series_uid, [f"1.{n}" for n in (0, 1, 2, 4, 5)])
+    judge = completion(tmp_path, count=count).judge
+    verdict = judge(series.series_uid, STORED + 20)
+    assert (verdict.whole, verdict.reason) == (True, "nothing is new")
+    assert not completion(tmp_path, arriving=True).judge(series.series_uid, STORED + 20).whole
 
 
 @pytest.mark.parametrize(("missing", "gap"), [((), None), ((2,), 4.0), ((0,), None), ((1, 2), 6.0)])

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
-from dicom_node.config import QueryPeer, Settings, load, parse
+from dicom_node.config import PeerTls, QueryPeer, Sender, Settings, Tls, load, parse
 from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
 MINIMAL = """
-[listener]
-calling_ae_titles = ["PACS"]
+[[listener.sender]]
+ae_title = "SCANNER"
+addresses = ["10.1.2.0/24"]
 [[destination]]
 name = "pacs"
 host = "127.0.0.1"
@@ -43,10 +45,14 @@ def test_what_is_left_out_has_a_default() -> None:
         ('name = "pacs"', 'name = "../x"', "destination[1].name: String should match pattern"),
         ('ae_title = "PACS"', 'ae_title = " "', "destination[1].ae_title: String should match"),
         ('ae_title = "PACS"', f'ae_title = "{"A" * 17}"', "destination[1].ae_title: String"),
-        ('["PACS"]', "[]", "listener.calling_ae_titles: Tuple should have at least 1 item"),
-        ('["PACS"]', '["a\\\\b"]', "listener.calling_ae_titles[1]: String should match"),
-        ("[listener]", "[listner]", "listner: there is no such key"),
-        ("[listener]", "[listener", "is not TOML"),
+        ('"SCANNER"', '"a\\\\b"', "listener.sender[1].ae_title: String should match"),
+        ('["10.1.2.0/24"]', "[]", "listener.sender[1].addresses: Tuple should have at least 1"),
+        ('"10.1.2.0/24"', '"10.1.2.3/24"', "listener.sender[1].addresses[1]: 10.1.2.3/24 has host"),
+        ('"10.1.2.0/24"', '"PACS"', "listener.sender[1].addresses[1]: 'PACS' does not appear"),
+        ('"10.1.2.0/24"', "10", "listener.sender[1].addresses[1]: must be an address or network"),
+        ("[[listener.sender]]", "[[listner.sender]]", "listner: there is no such key"),
+        ("[[listener.sender]]", "[[listener.sender", "is not TOML"),
+        ("[[listener.sender]]", '[audit]\nto = "x"\n[[listener.sender]]', "audit.to: must be"),
         (
             "[[destination]]",
             '[[destination]]\nname = "pacs"\nhost = "h"\nport = 1\nae_title = "A"\n[[destination]]',
@@ -58,6 +64,25 @@ def test_an_error_names_the_key(line: str, replacement: str, complaint: str) -> 
     with pytest.raises(ConfigError) as error:
         parse(MINIMAL.replace(line, replacement))
     assert complaint in str(error.value)
+
+
+def test_one_fault_is_named_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(MINIMAL.replace("10.1.2.0/24", "10.1.2.3/24"))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_sender_without_addresses_sends_from_this_machine_only() -> None:
+    settings = parse(MINIMAL.replace('addresses = ["10.1.2.0/24"]', ""))
+    assert [str(network) for network in settings.listener.sender[0].addresses] == [
+        "127.0.0.0/8",
+        "::1/128",
+    ]
+
+
+@pytest.mark.parametrize("to", ["none", "file", "udp://h:514", "tcp://[::1]:601", "unix:/dev/log"])
+def test_the_audit_trail_goes_to_places_of_these_kinds(to: str) -> None:
+    assert parse(MINIMAL + f'[audit]\nto = "{to}"\n').audit.to == to
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -82,9 +107,13 @@ def test_the_shipped_file_shows_every_key_with_its_default(table: str) -> None:
     model: Any = Settings.model_fields[table].annotation
     for key, field in _plain_fields(model).items():
         if not field.is_required():
-            assert shown[key] == field.default, f"{table}.{key}"
+            assert shown[key] == _plain(field.default), f"{table}.{key}"
         else:
             assert key in shown, f"{table}.{key}"
+
+
+def _plain(default: Any) -> Any:
+    return default.get_secret_value() if isinstance(default, SecretStr) else default
 
 
 def test_the_shipped_file_explains_every_key() -> None:
@@ -93,10 +122,28 @@ def test_the_shipped_file_explains_every_key() -> None:
             assert "# " in line.split("=", 1)[1], f"no comment: {line}"
 
 
-def test_the_shipped_file_shows_the_query_peer() -> None:
-    commented = SHIPPED.read_text().split("# [completion.query]")[1].split("[plugin]")[0]
-    assert all(f"# {key} = " in commented for key in QueryPeer.model_fields)
+@pytest.mark.parametrize(
+    ("table", "model"),
+    [("completion.query", QueryPeer), ("listener.tls", Tls), ("destination.tls", PeerTls)],
+)
+def test_the_shipped_file_shows_optional_tables(table: str, model: type[BaseModel]) -> None:
+    commented = SHIPPED.read_text().split(f"# [{table}]")[1].split("\n\n")[0]
+    assert all(f"# {key} = " in commented for key in model.model_fields if key != "tls")
+
+
+def test_the_shipped_file_shows_a_sender_with_its_defaults() -> None:
+    [shown] = tomllib.loads(SHIPPED.read_text())["listener"]["sender"]
+    assert Sender.model_validate(shown).addresses == Sender(ae_title="A").addresses
+    assert set(shown) == set(Sender.model_fields)
 
 
 def _plain_fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {key: field for key, field in model.model_fields.items() if key != "query"}
+    return {key: field for key, field in model.model_fields.items() if key not in ("query", "tls")}
+
+
+@pytest.mark.parametrize("value", ["mysql://reader:hunter2@db/x", "hunter2"])
+def test_no_message_repeats_a_database_address(value: str) -> None:
+    text = SHIPPED.read_text().replace('database = "sqlite"', f'database = "{value}"')
+    with pytest.raises(ConfigError, match=r'^node\.database: must be "sqlite"') as caught:
+        parse(text)
+    assert "hunter2" not in str(caught.value)

@@ -76,3 +76,21 @@ def test_earlier_is_the_last_revision_that_was_reported(tmp_path: Path, report: 
     assert revisions.earlier(first) is None
     revisions.save(second, Analysis((), (Product(Kind.REPORT, report),)))
     assert revisions.earlier(third) != earlier
+
+
+def test_what_is_saved_stays_as_it_is(tmp_path: Path, report: Dataset) -> None:
+    """Another worker that did the same may be later, when it is on its way already."""
+    revisions = Revisions(tmp_path)
+    revision = revisions.freeze("1.2", ["1.2.1"])
+    revisions.save(revision, Analysis((BOOKMARK,), (Product(Kind.REPORT, report),)))
+    revisions.save(revision, Analysis((), ()))
+    assert len(revisions.objects("1.2", revision.digest, Kind.REPORT)) == 1
+    assert revisions.bookmarks(revision) == (BOOKMARK,)
+
+
+def test_what_is_analysed_after_all_is_settled_no_more(tmp_path: Path, report: Dataset) -> None:
+    revisions = Revisions(tmp_path)
+    revision = revisions.freeze("1.2", ["1.2.1"])
+    revisions.settle("1.2", revision.digest)
+    revisions.save(revision, Analysis((), (Product(Kind.REPORT, report),)))
+    assert not revisions.is_settled(revision)
