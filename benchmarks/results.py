@@ -79,7 +79,8 @@ def machine() -> str:
     names = [line.partition(":")[2].strip() for line in info.splitlines() if "model name" in line]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     name = names[0] if names else platform.machine()
-    return f"{os.cpu_count()} cores ({name}), {memory} GiB, Linux {platform.release()}"
+    kernel = platform.release().partition("-")[0]
+    return f"{os.cpu_count()} cores ({name}), {memory} GiB, Linux {kernel}"
 
 
 def _software() -> str:
