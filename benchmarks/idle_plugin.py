@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, CTImageStorage, ExplicitVRLittleEndian
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage
 
 from plugin import Analysis, Kind, Product
-from plugin.uids import derive
+from tests.fake_plugin import report_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,22 +41,9 @@ class IdlePlugin:
         """Wait, and report nothing in particular."""
         del earlier
         time.sleep(self.work_s)
-        return Analysis((), (Product(Kind.REPORT, self._report(series, now)),))
-
-    def _report(self, series: Series, now: datetime) -> Dataset:
-        source = dcmread(series.instances[0], stop_before_pixels=True)
-        report = Dataset()
-        report.file_meta = FileMetaDataset()
-        report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
-        report.SOPInstanceUID = derive(self.version, source.SOPInstanceUID)
-        report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
-        report.StudyInstanceUID = source.StudyInstanceUID
-        report.SeriesInstanceUID = derive(self.version, source.SeriesInstanceUID)
-        report.PatientID, report.PatientName = source.PatientID, source.PatientName
-        report.Modality, report.SeriesNumber, report.InstanceNumber = "SR", 900, 1
-        report.ContentDate, report.ContentTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
-        return report
+        header = dcmread(series.instances[0], stop_before_pixels=True)
+        report = report_on([header], None, self.version, now)
+        return Analysis((), (Product(Kind.REPORT, report),))
 
 
 def build(settings: Mapping[str, Any]) -> IdlePlugin:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.processes import LOOPBACK, LocalProcess, find_dcmtk, free_port, listens
+from deploy.toml_text import assignments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 #: AE title of whoever sends.
 SENDER = "SENDER"
@@ -64,8 +64,8 @@ class Node:
             keys[name] = keys.get(name, {}) | dict(table)
         ae_title, port = destination
         peer = {"name": "pacs", "host": LOOPBACK, "port": port, "ae_title": ae_title}
-        parts = [f"[{name}]\n{_assignments(table)}" for name, table in keys.items()]
-        return "\n".join([*parts, f"[[destination]]\n{_assignments(peer)}"])
+        parts = [f"[{name}]\n{assignments(table)}" for name, table in keys.items()]
+        return "\n".join([*parts, f"[[destination]]\n{assignments(peer)}"])
 
 
 def storescp(folder: Path, port: int) -> LocalProcess:
@@ -94,21 +94,7 @@ def pynetdicom_storescp(folder: Path, port: int) -> LocalProcess:
 
 def resident_mib(pid: int) -> float:
     """What a process keeps in memory, MiB."""
-    from pathlib import Path
-
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise ProcessLookupError(pid)
-
-
-def _assignments(table: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)

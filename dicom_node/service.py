@@ -85,16 +85,21 @@ class Service:
         workshop = Workshop(self._settings, self._spool, analyser, self._trail, _local_time)
         if database.is_shared(self._settings):
             database.prepare(self._settings)  # the lease is kept in it
-        workshop.hold_lease()
-        self._spool.sweep_parts(_OLD_PART_S if database.is_shared(self._settings) else 0.0)
-        database.prepare(self._settings)
+            workshop.hold_lease()
+            self._spool.sweep_parts(_OLD_PART_S)
+        else:
+            workshop.hold_lease()
+            self._spool.sweep_parts()
+            database.prepare(self._settings)
         analyser.warm_up()
         workshop.start()
         self._parts.append(workshop)
         return workshop
 
     def _start_reception(self) -> None:
-        database.prepare(self._settings)
+        if self._role is Role.LISTENER and self._listener_command:
+            # Else the workshop, or the process that this one is attached to, has done it.
+            database.prepare(self._settings)
         count = self._settings.listener.processes
         if self._listener_command and count:
             crew = Crew(self._listener_command, count)

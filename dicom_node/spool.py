@@ -74,15 +74,20 @@ class Spool:
         """
         folder = self._folder(shelf, series_uid)
         target = folder / f"{check_uid(sop_instance_uid)}.dcm"
-        if target.exists() and not _is_torn(target, data):
+        if target.exists():
+            return self._mend(target, data)
+        self._check_space(len(data))
+        self._folders.make(folder)
+        return add_durably(target, data)
+
+    def _mend(self, target: Path, data: bytes) -> bool:
+        """Make sure of an instance that is held; True if only its beginning was."""
+        if not _is_torn(target, data):
             sync_added(target)
             return False
         self._check_space(len(data))
-        if target.exists():
-            write_durably(target, data)
-            return True
-        self._folders.make(folder)
-        return add_durably(target, data)
+        write_durably(target, data)
+        return True
 
     def quarantine(self, data: bytes) -> Path:
         """Keep bytes that nobody can read, so that a person can find out why.

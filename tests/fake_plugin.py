@@ -56,7 +56,7 @@ class FakePlugin:
         self, headers: Sequence[Dataset], earlier: Earlier | None, now: datetime
     ) -> tuple[Product, ...]:
         """The one object that it makes."""
-        return (Product(Kind.REPORT, _report(headers, earlier, self.version, now)),)
+        return (Product(Kind.REPORT, report_on(headers, earlier, self.version, now)),)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _GATE_LIMIT_S
@@ -68,9 +68,10 @@ def build(settings: Mapping[str, Any]) -> FakePlugin:
     return FakePlugin(Path(settings["gate"]))
 
 
-def _report(
+def report_on(
     headers: Sequence[Dataset], earlier: Earlier | None, version: str, now: datetime
 ) -> Dataset:
+    """A Basic Text SR that says how many instances there were."""
     source = headers[0]
     uids = sorted(str(header.SOPInstanceUID) for header in headers)
     report = Dataset()

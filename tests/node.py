@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from deploy.processes import LOOPBACK, LocalProcess, free_port, listens, wait_until
+from deploy.toml_text import assignments
 from dicom_node import config, database, delivery
 from dicom_node.config import Destination
 from dicom_node.ledger import Ledger
@@ -76,10 +76,10 @@ class Node:
             keys["plugin"]["gate"] = str(self.gate)
         for name, changes in tables.items():
             keys[name] = keys.get(name, {}) | changes
-        text = [f"[{name}]\n" + _assignments(table) for name, table in keys.items()]
+        text = [f"[{name}]\n" + assignments(table) for name, table in keys.items()]
         for name, ae_title, port in destinations:
             peer = {"name": name, "host": LOOPBACK, "port": port, "ae_title": ae_title}
-            text.append("[[destination]]\n" + _assignments(peer | self.wishes.get(name, {})))
+            text.append("[[destination]]\n" + assignments(peer | self.wishes.get(name, {})))
         return "\n".join(text)
 
     def command(self, *arguments: str) -> list[str]:
@@ -112,7 +112,7 @@ class Node:
         """Let the node ask a peer how many instances a series has."""
         peer = {"host": LOOPBACK, "port": port, "ae_title": ae_title, "timeout_s": timeout_s}
         with self.config.open("a") as file:
-            file.write("[completion.query]\n" + _assignments(peer))
+            file.write("[completion.query]\n" + assignments(peer))
 
     @property
     def peer(self) -> Destination:
@@ -172,16 +172,3 @@ class Node:
 def eventually(look: Callable[[], Any], what: str, limit_s: float = 60) -> Any:
     """What `look` gives as soon as it is true."""
     return wait_until(look, what, limit_s=limit_s)
-
-
-def _assignments(table: dict[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    # A JSON string, number or truth value is TOML too.
-    return json.dumps(value)
