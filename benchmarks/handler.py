@@ -16,8 +16,8 @@ from benchmarks.results import Result
 from deploy.processes import LocalProcess, free_port
 from dicom_node.arriving import Marks
 from dicom_node.audit import Trail
-from dicom_node.config import Listener as Settings
-from dicom_node.config import Sender
+from dicom_node.config_tables import Listener as Settings
+from dicom_node.config_tables import Sender
 from dicom_node.durable import add_durably
 from dicom_node.listener import Listener, Notices
 from dicom_node.spool import Spool

@@ -16,7 +16,7 @@ from benchmarks.results import Result
 from deploy.local_pacs import OrthancPacs
 from deploy.processes import LOOPBACK, wait_until
 from dicom_node import delivery
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 
 if TYPE_CHECKING:
     from pathlib import Path

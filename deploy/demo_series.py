@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 import plugin
 from dicom_node import folder
-from dicom_node.config import PluginTable
+from dicom_node.config_tables import PluginTable
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:

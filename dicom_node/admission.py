@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address
 
-    from dicom_node.config import Listener
+    from dicom_node.config_tables import Listener
 
 
 class Rejection(Enum):

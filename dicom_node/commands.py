@@ -20,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 import plugin
-from dicom_node import config, database, delivery, folder, resume, service, tls
+from dicom_node import config, config_tables, database, delivery, folder, resume, service, tls
 from dicom_node.crew import wait_for_end
 from dicom_node.errors import NodeError
 from dicom_node.ledger import Ledger
@@ -49,7 +49,7 @@ class _Peer:
     host: str
     port: int
     ae_title: str
-    tls: config.PeerTls | None = None
+    tls: config_tables.PeerTls | None = None
 
 
 def serve(arguments: Namespace) -> NoReturn:
@@ -191,7 +191,7 @@ def _plugin(path: Path) -> plugin.Plugin:
     """The plugin of the configuration, or the one for CT where there is no such file."""
     if path.exists():
         return service.load_plugin(config.load(path))
-    return plugin.load(config.PluginTable().model_dump() | {"objects": [plugin.Kind.REPORT]})
+    return plugin.load(config_tables.PluginTable().model_dump() | {"objects": [plugin.Kind.REPORT]})
 
 
 def _analyse_one(analyser: plugin.Plugin, series: Series) -> Analysis | None:

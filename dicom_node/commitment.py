@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.events import Event
 
-    from dicom_node.config import QueryPeer
+    from dicom_node.config_tables import QueryPeer
     from dicom_node.transactions import Transaction, Transactions
     from dicom_node.work import DeliveryId
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydicom import Dataset
 
-    from dicom_node.config import Completion as Settings
+    from dicom_node.config_tables import Completion as Settings
     from dicom_node.revisions import Revisions
     from dicom_node.spool import Held, Spool
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dicom_node.association import AcceptedAssociation
     from dicom_node.audit import Trail
     from dicom_node.commitment import Reports
-    from dicom_node.config import Listener as Settings
+    from dicom_node.config_tables import Listener as Settings
     from dicom_node.instance import Identity
     from dicom_node.spool import Spool
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dicom_node.config import Delivery
+    from dicom_node.config_tables import Delivery
 
 
 def next_try_s(settings: Delivery, tried_s: float, *, slowly: bool = False) -> float | None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dicom_node.audit import Trail
-    from dicom_node.config import Destination, QueryPeer, Settings
+    from dicom_node.config import Settings
+    from dicom_node.config_tables import Destination, QueryPeer
     from dicom_node.query import Reference
     from dicom_node.receipts import Receipts
     from dicom_node.transactions import Report, Transactions

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from dicom_node.config import QueryPeer
+    from dicom_node.config_tables import QueryPeer
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event, EventHandlerType
     from pynetdicom.presentation import PresentationContext
 
-    from dicom_node.config import PeerTls
+    from dicom_node.config_tables import PeerTls
 
 log = logging.getLogger(__name__)
 

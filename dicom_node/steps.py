@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from dicom_node.audit import Trail
     from dicom_node.completion import Completion
-    from dicom_node.config import Destination, Settings
+    from dicom_node.config import Settings
+    from dicom_node.config_tables import Destination
     from dicom_node.delivery import Alternatives, Sent
     from dicom_node.receipts import Receipts
     from dicom_node.revisions import Revision, Revisions

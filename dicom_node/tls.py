@@ -13,7 +13,8 @@ from dicom_node.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dicom_node.config import PeerTls, Settings, Tls
+    from dicom_node.config import Settings
+    from dicom_node.config_tables import PeerTls, Tls
 
 #: What RFC 9325 4.2 recommends for TLS 1.2; the suites of TLS 1.3 are all good.
 _SUITES = (

@@ -12,7 +12,7 @@ from pynetdicom import AE
 from deploy.processes import LOOPBACK, LocalProcess, free_port, listens, wait_until
 from deploy.toml_text import assignments
 from dicom_node import config, database, delivery
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 from dicom_node.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from deploy.processes import LOOPBACK, LocalProcess, free_port, listens
 from dicom_node import delivery, logs
 from dicom_node.arriving import Marks
 from dicom_node.audit import Trail
-from dicom_node.config import Destination, Sender
-from dicom_node.config import Listener as Settings
+from dicom_node.config_tables import Destination, Sender
+from dicom_node.config_tables import Listener as Settings
 from dicom_node.listener import Listener, Notices
 from dicom_node.spool import Spool
 from tests.node import SENDER

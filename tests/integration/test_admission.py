@@ -17,7 +17,7 @@ from deploy.processes import LOOPBACK, free_port
 from dicom_node import listener
 from dicom_node.arriving import Marks
 from dicom_node.audit import SILENT
-from dicom_node.config import Listener, Sender
+from dicom_node.config_tables import Listener, Sender
 from dicom_node.listener import Notices
 from dicom_node.spool import Spool
 from dicom_node.statuses import SUCCESS, StoreStatus

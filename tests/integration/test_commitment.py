@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from deploy.processes import LOOPBACK
 from dicom_node.commitment import Reports, ask
-from dicom_node.config import QueryPeer
+from dicom_node.config_tables import QueryPeer
 from dicom_node.delivery import Outcome
 from dicom_node.errors import QueueUnavailable
 from dicom_node.statuses import ActionStatus, EventStatus

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.processes import LOOPBACK
 from dicom_node import delivery
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 from tests.conftest import missing
 from tests.dcmqrscp import Dcmqrscp
 from tests.instances import instance, spool_of, write_series

@@ -13,7 +13,7 @@ from deploy import local_pacs
 from deploy.local_pacs import FolderPacs, OrthancPacs, find_orthanc, start_local_pacs
 from deploy.processes import LOOPBACK, wait_until
 from dicom_node import delivery
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 from tests.conftest import missing
 from tests.instances import WrittenSeries, instance, write_series
 

@@ -6,7 +6,7 @@ from pynetdicom import build_context
 from pynetdicom.dimse_primitives import C_ECHO
 
 from deploy.processes import LOOPBACK
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 from dicom_node.requestor import associate
 from dicom_node.sop_classes import VERIFICATION
 from dicom_node.statuses import SUCCESS

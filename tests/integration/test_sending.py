@@ -10,7 +10,7 @@ from pydicom.uid import BasicTextSRStorage, CTImageStorage, SecondaryCaptureImag
 
 from deploy.processes import LOOPBACK
 from dicom_node import config, delivery
-from dicom_node.config import Destination
+from dicom_node.config_tables import Destination
 from dicom_node.delivery import Outcome
 from dicom_node.receipts import Receipts
 from dicom_node.revisions import Revisions

@@ -14,7 +14,7 @@ import pytest
 from deploy.local_pacs import OrthancPacs, find_orthanc
 from deploy.processes import LOOPBACK, LocalProcess, find_dcmtk
 from dicom_node import delivery
-from dicom_node.config import Destination, PeerTls
+from dicom_node.config_tables import Destination, PeerTls
 from tests.certificates import Authority, Keys
 from tests.conftest import missing
 from tests.instances import write_series

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dicom_node.admission import Admission, Rejection, Request
-from dicom_node.config import Listener, Sender
+from dicom_node.config_tables import Listener, Sender
 
 SETTINGS = Listener(
     sender=(

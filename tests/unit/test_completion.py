@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dicom_node.completion import LOST_END_S, Completion, find_gap
-from dicom_node.config import Completion as Settings
+from dicom_node.config_tables import Completion as Settings
 from dicom_node.revisions import Revisions
 from dicom_node.spool import Shelf, Spool
 from tests.instances import WrittenSeries, write_series

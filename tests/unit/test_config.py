@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from dicom_node.config import PeerTls, QueryPeer, Sender, Settings, Tls, load, parse
+from dicom_node.config import Settings, load, parse
+from dicom_node.config_tables import PeerTls, QueryPeer, Sender, Tls
 from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dicom_node.config import Delivery
+from dicom_node.config_tables import Delivery
 from dicom_node.patience import next_try_s
 
 SETTINGS = Delivery(first_retry_s=10.0, longest_retry_s=900.0, give_up_after_h=72.0)
