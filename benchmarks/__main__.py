@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import handler, memory, receive, results, turnaround, workers
+from benchmarks import handler, memory, page, receive, results, scan, turnaround, workers
 from benchmarks.results import Result
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _BENCHMARKS: dict[str, Callable[[Path], Result]] = {
     "turnaround": turnaround.measure,
     "workers": workers.measure,
     "memory": memory.measure,
+    "page": page.measure,
+    "scan": scan.measure,
     "detector": lambda _: _detector(),
 }
 

@@ -20,6 +20,7 @@ from dicom_node.config_tables import Listener as Settings
 from dicom_node.config_tables import Sender
 from dicom_node.durable import add_durably
 from dicom_node.listener import Listener, Notices
+from dicom_node.live import fixed
 from dicom_node.spool import Spool
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _receive(folder: Path, clock: _Clock) -> None:
     notices = Notices(*[lambda _: None] * 3)
     _TimedListener.clock = clock
     sop_classes = frozenset({"1.2.840.10008.5.1.4.1.1.2"})
-    listener = _TimedListener(settings, spool, sop_classes, notices, trail, marks)
+    listener = _TimedListener(fixed(settings), spool, sop_classes, notices, trail, marks)
     listener.start()
     itself = LocalProcess("itself", [], log=folder / "log", answers=lambda: True)
     sender = threading.Thread(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage
 
-from plugin import Analysis, Kind, Product
+from plugin import Analysis, Facts, Kind, Product
 from tests.fake_plugin import report_on
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ class IdlePlugin:
     work_s: float
     version: str = "idle-1"
     sop_classes: frozenset[str] = SOP_CLASSES
+
+    def facts(self) -> Facts:
+        """No model, no device."""
+        return Facts(self.version, "", "cpu", "none")
 
     def accepts(self, series: Series) -> bool:
         """Every series."""

@@ -59,6 +59,7 @@ class Node:
                 "disk_reserve_mb": 0,
             },
             "plugin": {"module": "benchmarks.idle_plugin"},
+            "web": {"port": 0},
         }
         for name, table in tables.items():
             keys[name] = keys.get(name, {}) | dict(table)

@@ -120,6 +120,7 @@ def start_node(folder: Path, pacs: LocalPacs, started: ExitStack) -> DemoNode:
     started.callback(node.process.stop)
     node.process.start()
     out.print(f"Started the node: {NODE_AE_TITLE} at {LOOPBACK}:{node.port}, {node.config}")
+    out.print(f"Its status page: {node.page}", soft_wrap=True)
     return node
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deploy.demo_series import SentSeries
     from deploy.local_pacs import LocalPacs
-    from dicom_node.ledger import SeriesStatus
+    from dicom_node.standing import SeriesStatus
 
 #: AE titles of the node and of the scanner that the demo plays.
 NODE_AE_TITLE, SCANNER_AE_TITLE = "LESIONMARK", "SCANNER"
@@ -36,16 +36,21 @@ class DemoNode:
     """`lesionmark serve` with a configuration, a state folder and a log of its own."""
 
     def __init__(self, folder: Path, pacs: LocalPacs) -> None:
-        self.port = free_port()
+        self.port, self.web_port = free_port(), free_port()
         self.config = folder / "config.toml"
         folder.mkdir(parents=True)
-        self.config.write_text(_configuration(folder / "state", self.port, pacs))
+        self.config.write_text(_configuration(folder / "state", (self.port, self.web_port), pacs))
         self.process = LocalProcess(
             "the node",
             [*self._command, "serve"],
             log=folder / "node.log",
             answers=self._answers,
         )
+
+    @property
+    def page(self) -> str:
+        """Address of its status page."""
+        return f"http://{LOOPBACK}:{self.web_port}/"
 
     @property
     def _command(self) -> tuple[str | Path, ...]:
@@ -124,8 +129,12 @@ def _peer(called: str, port: int) -> list[str]:
     return [*peer, "--called", called, "--calling", SCANNER_AE_TITLE]
 
 
-def _configuration(state: Path, port: int, pacs: LocalPacs) -> str:
-    """Text of config.toml for a node that knows one scanner and one PACS."""
+def _configuration(state: Path, ports: tuple[int, int], pacs: LocalPacs) -> str:
+    """Text of config.toml for a node that knows one scanner and one PACS.
+
+    `ports` are those for DICOM and for the status page.
+    """
+    port, web_port = ports
     return f"""\
 [node]
 state_dir = {json.dumps(str(state))}
@@ -141,6 +150,9 @@ ae_title = "{SCANNER_AE_TITLE}"
 
 [completion]
 quiet_period_s = 2.0
+
+[web]
+port = {web_port}
 
 [[destination]]
 name = "pacs"

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from deploy.processes import LOOPBACK, LocalProcess, free_port, listens
+from deploy.processes import LOOPBACK, LocalProcess, free_port, listens, wait_until
 
 #: Orthanc's configuration as an administrator gets it; what differs here is laid over it.
 ORTHANC_CONFIGURATION = Path(__file__).parent / "orthanc" / "orthanc.json"
 #: Where Debian and Ubuntu put Orthanc's plugins.
 ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
+#: The rule by which Orthanc forwards to the node, in both forms, by Orthanc's key for each.
+FORWARDING: dict[str, dict[str, Any]] = {
+    "Lua": {"LuaScripts": [str(ORTHANC_CONFIGURATION.with_name("forward.lua"))]},
+    "Python": {"PythonScript": str(ORTHANC_CONFIGURATION.with_name("forward.py"))},
+}
 
 
 class LocalPacs(Protocol):
@@ -58,6 +63,12 @@ def find_orthanc() -> str | None:
     return shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
 
 
+def find_plugins(*names: str) -> list[str]:
+    """Paths of those of Orthanc's plugins that are installed."""
+    paths = [ORTHANC_PLUGINS / f"libOrthanc{name}.so" for name in names]
+    return [str(path) for path in paths if path.exists()]
+
+
 def start_local_pacs(folder: Path) -> LocalPacs:
     """Orthanc where it is installed, else the folder that stands in; started and answering."""
     pacs: LocalPacs = OrthancPacs(folder) if find_orthanc() else FolderPacs(folder)
@@ -94,13 +105,15 @@ class OrthancPacs:
     def _write_configuration(self, overrides: dict[str, Any]) -> Path:
         storage = self.folder / "storage"
         storage.mkdir(parents=True, exist_ok=True)
+        has_script = "PythonScript" in overrides
+        plugins = find_plugins("DicomWeb", "Python") if has_script else find_plugins("DicomWeb")
         settings = json.loads(ORTHANC_CONFIGURATION.read_text()) | {
             "DicomAet": self.ae_title,
             "DicomPort": self.dicom_port,
             "HttpPort": self.http_port,
             "StorageDirectory": str(storage),
             "IndexDirectory": str(storage),
-            "Plugins": [str(path) for path in ORTHANC_PLUGINS.glob("libOrthancDicomWeb.so*")],
+            "Plugins": plugins,
             "LuaScripts": [],
         }
         path = self.folder / "orthanc.json"
@@ -140,7 +153,7 @@ class OrthancPacs:
         """Every series that it holds of a study."""
         return [
             self._stored(entry)
-            for study in self._lookup("Study", study_instance_uid)
+            for study in self.lookup("Study", study_instance_uid)
             for entry in self.ask("GET", f"/studies/{study}/series")
         ]
 
@@ -152,7 +165,8 @@ class OrthancPacs:
             sop_instance_uids=tuple(i["MainDicomTags"]["SOPInstanceUID"] for i in instances),
         )
 
-    def _lookup(self, level: str, uid: str) -> list[str]:
+    def lookup(self, level: str, uid: str) -> list[str]:
+        """Its own names of what has a UID, at a level: "Study", "Series" or "Instance"."""
         found = json.loads(self.request("POST", "/tools/lookup", uid.encode()))
         return [entry["ID"] for entry in found if entry["Type"] == level]
 
@@ -163,7 +177,7 @@ class OrthancPacs:
 
     def download(self, sop_instance_uid: str) -> bytes:
         """One instance as a DICOM file (PS3.10). Raises KeyError when it is not there."""
-        for instance in self._lookup("Instance", sop_instance_uid):
+        for instance in self.lookup("Instance", sop_instance_uid):
             return self.request("GET", f"/instances/{instance}/file")
         raise KeyError(sop_instance_uid)
 
@@ -176,9 +190,28 @@ class OrthancPacs:
         peer = {"AET": ae_title, "Host": LOOPBACK, "Port": port}
         self.request("PUT", f"/modalities/{name}", json.dumps(peer).encode())
 
+    def ask_commitment(self, modality: str, series_instance_uid: str) -> str:
+        """Have it ask a peer to commit to a series, and wait for the outcome in its words.
+
+        Raises KeyError for an unknown series, NotInTime when the peer does not report.
+        """
+        found = self.lookup("Series", series_instance_uid)
+        if not found:
+            raise KeyError(series_instance_uid)
+        request = {"Resources": found, "Synchronous": True}
+        asked = self.ask("POST", f"/modalities/{modality}/storage-commitment", request)
+        report = wait_until(
+            lambda: self._commitment(asked["ID"]), "a report on storage commitment", limit_s=30
+        )
+        return str(report["Status"])
+
+    def _commitment(self, transaction: str) -> dict[str, Any] | None:
+        report: dict[str, Any] = self.ask("GET", f"/storage-commitment/{transaction}")
+        return None if report["Status"] == "Pending" else report
+
     def forward(self, series_instance_uid: str, modality: str) -> None:
         """Have it send a series to a peer by C-STORE. Raises KeyError for an unknown series."""
-        found = self._lookup("Series", series_instance_uid)
+        found = self.lookup("Series", series_instance_uid)
         if not found:
             raise KeyError(series_instance_uid)
         self.ask("POST", f"/modalities/{modality}/store", {"Resources": found})

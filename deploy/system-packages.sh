@@ -15,7 +15,7 @@ group_packages() {
     case $1 in
         python) echo "$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ;;
         demo) echo orthanc orthanc-dicomweb dcmtk ;;
-        test) echo orthanc orthanc-dicomweb dcmtk default-jre-headless pixelmed-apps chromium postgresql systemd-container ;;
+        test) echo orthanc orthanc-dicomweb orthanc-python dcmtk default-jre-headless pixelmed-apps chromium postgresql systemd-container prometheus ;;
         *) echo "usage: ${0##*/} python|demo|test" >&2; exit 2 ;;
     esac
 }
@@ -26,9 +26,11 @@ is_present() {
         python*-venv) "$PYTHON" -c 'import ensurepip, venv' ;;
         orthanc) command -v Orthanc ;;
         orthanc-dicomweb) [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] ;;
+        orthanc-python) [ -e /usr/share/orthanc/plugins/libOrthancPython.so ] ;;
         dcmtk) command -v storescu && command -v dsrdump ;;
         default-jre-headless) command -v java ;;
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/postgres' ;;
+        prometheus) command -v promtool ;;
         systemd-container) command -v systemd-nspawn ;;
         pixelmed-apps) [ -e /usr/share/java/pixelmed.jar ] ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
@@ -77,7 +79,7 @@ keep_disabled() {
     local package
     for package in "$@"; do
         case $package in
-            orthanc | postgresql) as_root update-rc.d "$package" disable >/dev/null 2>&1 || true ;;
+            orthanc | postgresql | prometheus) as_root update-rc.d "$package" disable >/dev/null 2>&1 || true ;;
         esac
     done
 }

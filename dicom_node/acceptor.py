@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _FAREWELL_S = 1.0
 #: Seconds before the next try when the system does not let us accept.
 _PAUSE_S = 0.1
+#: Seconds after which a thread that does not come back to accept counts as stuck.
+_LONGEST_ABSENCE_S = 30.0
 
 
 class Acceptor(AssociationServer):
@@ -60,19 +62,25 @@ class Acceptor(AssociationServer):
         self._on_refused = on_refused or _log_refused
         self._share_port = share_port
         self._stops = Event()
+        self._seen_at = monotonic()
+        self._thread = Thread(target=self.serve_forever, name="acceptor", daemon=True)
         self._lock = Lock()
         # In the order of their arrival: the first is the oldest.
         self._handshakes: dict[AcceptedAssociation, None] = {}
         self._associations: set[AcceptedAssociation] = set()
-        # We count ourselves; the library would count handshakes as associations.
-        entity.maximum_associations = limits.max_associations + limits.max_handshakes
         super().__init__(
             entity, address, entity.ae_title, entity.supported_contexts, None, list(handlers)
         )
+        self._leave_counting_to_us()
 
     def start(self) -> None:
         """Accept from now on."""
-        Thread(target=self.serve_forever, name="acceptor", daemon=True).start()
+        self._thread.start()
+
+    def renew(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
+        """Associations that come from now on have these limits, and are secured like this."""
+        self.limits, self.tls = limits, tls
+        self._leave_counting_to_us()
 
     def stop(self, within_s: float) -> None:
         """Accept no more, let associations end, and abort those that do not in time."""
@@ -113,6 +121,11 @@ class Acceptor(AssociationServer):
             event: list(bound) if isinstance(bound, list) else bound
             for event, bound in self._handlers.items()
         }
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether its thread is at its post; one that accepts is never away for long."""
+        return self._thread.is_alive() and monotonic() - self._seen_at < _LONGEST_ABSENCE_S
 
     @property
     def active_associations(self) -> list[AcceptedAssociation]:  # type: ignore[override]
@@ -160,7 +173,13 @@ class Acceptor(AssociationServer):
         association.start()
 
     def service_actions(self) -> None:
-        """Nothing: the library collects garbage here, which holds up everybody."""
+        """Be seen, twice a second; the library collects garbage here, which holds up everybody."""
+        self._seen_at = monotonic()
+
+    def _leave_counting_to_us(self) -> None:
+        """The library would count handshakes as associations."""
+        limits = self.limits
+        self.ae.maximum_associations = limits.max_associations + limits.max_handshakes
 
     def _drop_oldest(self) -> None:
         """An honest peer needs milliseconds for its handshake; the oldest is the least honest."""

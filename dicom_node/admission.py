@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
     from dicom_node.config_tables import Listener
+    from dicom_node.live import Live
 
 
 class Rejection(Enum):
@@ -59,9 +60,9 @@ class Request:
 class Admission:
     """Closed by default: a title at an address is let in, nothing else."""
 
-    def __init__(self, settings: Listener, is_full: Callable[[], bool]) -> None:
+    def __init__(self, live: Live[Listener], is_full: Callable[[], bool]) -> None:
         """`is_full` says whether the disk is under its reserve."""
-        self._settings = settings
+        self._live = live
         self._is_full = is_full
 
     def knows(self, address: str) -> bool:
@@ -72,6 +73,10 @@ class Admission:
     def judge(self, request: Request) -> Refusal | None:
         """Why an association is refused, or None when it is welcome."""
         return self._judge_titles(request) or self._judge_load(request)
+
+    @property
+    def _settings(self) -> Listener:
+        return self._live.now
 
     def _judge_titles(self, request: Request) -> Refusal | None:
         if request.called != self._settings.ae_title:

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -15,9 +16,14 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AddressInformation
 
-from dicom_node.upper_layer import Messages, Transport, UpperLayer
+from dicom_node.messages import Messages
+from dicom_node.statuses import StoreStatus
+from dicom_node.store_request import StoreRequest
+from dicom_node.upper_layer import Transport, UpperLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pynetdicom import AE
     from pynetdicom.presentation import PresentationContext
 
@@ -29,6 +35,18 @@ log = logging.getLogger(__name__)
 _LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
 #: Why a connection came to nothing that never said what it wanted: a monitor, or a port scan.
 NO_REQUEST: Final = "no A-ASSOCIATE-RQ in time"
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """Something to do when the peer is silent."""
+
+    #: Seconds of silence that it waits for.
+    after_s: float
+    #: What is done then.
+    act: Callable[[], None]
+    #: What is done when the association ends before.
+    otherwise: Callable[[], None]
 
 
 class Host(Protocol):
@@ -76,6 +94,7 @@ class AcceptedAssociation(Association):
         self._connection = connection
         self._deadline = monotonic() + self.limits.handshake_timeout_s
         self._has_closed = False
+        self._errands: list[_Errand] = []
         self.dul = UpperLayer(self, self.limits.idle_timeout_s)
         self.dimse = Messages(self, self.limits.max_data_set_bytes)
         self.acse_timeout = self.limits.handshake_timeout_s
@@ -94,6 +113,15 @@ class AcceptedAssociation(Association):
         acceptor.implementation_version_name = server.ae.implementation_version_name
         # Shared, not copied: negotiation only reads them, and there are hundreds.
         acceptor.supported_contexts = server.contexts
+
+    def when_quiet(
+        self, after_s: float, act: Callable[[], None], otherwise: Callable[[], None]
+    ) -> None:
+        """Do something in this thread, which asks, once the peer has been silent for so long.
+
+        `otherwise` is done in its place when the association ends before.
+        """
+        self._errands.append(_Errand(after_s, act, otherwise))
 
     def run_reactor(self) -> None:
         """Serve the peer until one of the two ends the association."""
@@ -160,12 +188,46 @@ class AcceptedAssociation(Association):
 
     def _serve(self) -> None:
         while not (self._kill or self.dul.is_over):
-            self.dul.step(self.dul.idle_remaining_s())
-            context_id, message = self.dimse.get_msg(block=False)
+            self.dul.step(self._patience_s())
+            context_id, message = cast("tuple[Any, Any]", self.dimse.get_msg(block=False))
+            if isinstance(message, StoreRequest):
+                self._serve_store(message)
+            elif message is not None:
+                self._serve_request(message, context_id)
             if message is not None:
-                self._serve_request(message, cast("int", context_id))
                 self.dul.restart_idle_timer()
             self._end_where_due()
+            self._run_errands()
+
+    def _patience_s(self) -> float:
+        """Seconds after which there is something to do though the peer says nothing."""
+        silent_s = self.dul.silent_s()
+        waits = [max(0.0, errand.after_s - silent_s) for errand in self._errands]
+        return min([self.dul.idle_remaining_s(), *waits])
+
+    def _run_errands(self) -> None:
+        silent_s = self.dul.silent_s()
+        due = [e for e in self._errands if self.is_established and e.after_s <= silent_s]
+        for errand in due:
+            self._errands.remove(errand)
+            self._is_paused = True  # the library's own reactor, which waits for that, never runs
+            errand.act()
+
+    def _serve_store(self, request: StoreRequest) -> None:
+        """Answer with what the handler says (PS3.7 9.1.1)."""
+        context = self._accepted_cx.get(request.context_id)
+        if context is None:
+            log.warning("LM114 association with %s aborted: no such context", self.address)
+            self.abort(block=False)
+            return
+        about = {"request": request, "context": context.as_tuple}
+        try:
+            status = cast("int", evt.trigger(self, evt.EVT_C_STORE, about))
+        except Exception:
+            log.exception("LM115 instance refused")
+            status = StoreStatus.PROCESSING_FAILURE
+        if self.is_established:
+            self.dul.socket.send(request.response(status))
 
     def _end_where_due(self) -> None:
         if self.is_established and self.acse.is_release_requested():
@@ -191,6 +253,8 @@ class AcceptedAssociation(Association):
         self._connection.close()
         if not self._has_closed and self.dul.socket is not None:
             evt.trigger(self, evt.EVT_CONN_CLOSE, {"address": self._peer})
+        for errand in self._errands:
+            errand.otherwise()
         self._host.forget(self)
 
 

@@ -122,6 +122,16 @@ class Trail:
             (alert_subject(peer.address, reason),),
         )
 
+    def shown(self, viewer: str, instance: Path) -> None:
+        """Somebody has looked whose series it is (PS3.15 A.5.3.6); `viewer` is an IP address."""
+        person = Participant("status page", viewer, is_requestor=True)
+        for transfer in of_files([instance]):
+            self._write(
+                self._event(EventId.INSTANCES_ACCESSED, Action.READ),
+                (person,),
+                study_and_patient(transfer),
+            )
+
     def close(self) -> None:
         """Write what is waiting."""
         if self._writer is not None:

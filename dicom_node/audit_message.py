@@ -40,6 +40,7 @@ class EventId(Enum):
 
     APPLICATION_ACTIVITY = _dcm("110100", "Application Activity")
     BEGIN_TRANSFERRING = _dcm("110102", "Begin Transferring DICOM Instances")
+    INSTANCES_ACCESSED = _dcm("110103", "DICOM Instances Accessed")
     INSTANCES_TRANSFERRED = _dcm("110104", "DICOM Instances Transferred")
     QUERY = _dcm("110112", "Query")
     SECURITY_ALERT = _dcm("110113", "Security Alert")

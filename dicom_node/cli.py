@@ -8,8 +8,13 @@ from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_node import administer, commands, logs
+from dicom_node import administer, commands, handing_over, logs, serving
+from dicom_node.config_tables import Node
+from dicom_node.conformance.command import conformance
+from dicom_node.doctor.command import doctor
 from dicom_node.errors import ConfigError, NodeError
+from dicom_node.harvest.arguments import add_arguments
+from dicom_node.harvest.command import harvest
 from dicom_node.service import Role
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ Research use only, not for clinical decisions."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
     arguments = _parse(argv)
-    logs.to_stderr(_log_level(arguments.config))
+    logs.to_stderr(*_log_keys(arguments.config))
     try:
         status: int = arguments.run(arguments)
     except ConfigError as error:
@@ -53,13 +58,14 @@ def _complain(error: NodeError, status: int) -> int:
     return status
 
 
-def _log_level(path: Path) -> str:
-    """The level of a file that can be read; what is wrong with it is said later."""
+def _log_keys(path: Path) -> tuple[str, str]:
+    """Level and style of a file that can be read; what is wrong with it is said later."""
     try:
-        level = tomllib.loads(path.read_text(encoding="utf-8"))["node"]["log_level"]
+        node = tomllib.loads(path.read_text(encoding="utf-8"))["node"]
+        keys = Node(**{key: node[key] for key in ("log_level", "log_format") if key in node})
     except (OSError, ValueError, KeyError, TypeError):
-        return "INFO"
-    return level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO"
+        keys = Node()
+    return keys.log_level, keys.log_format
 
 
 def _parser() -> ArgumentParser:
@@ -72,15 +78,21 @@ def _parser() -> ArgumentParser:
     parser.set_defaults(hands_over=False)
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(subcommands)
+    _add(subcommands, serving.reload, "let the running node take over the configuration")
     _add(subcommands, commands.check_config, "say what is wrong with the configuration")
+    _add_doctor(subcommands)
+    _add_conformance(subcommands)
+    add_arguments(_add(subcommands, harvest, "radiologists' bookmarks into a data set"))
     _add_analyse(subcommands)
     _add_send(subcommands)
     _add_echo(subcommands)
     _add_status(subcommands)
     _add_retry(subcommands)
     _add_service(subcommands)
-    _add_handed_over(subcommands, commands.train, "train a detector, or go on with it")
-    _add_handed_over(subcommands, commands.evaluate, "judge the detector on marked scans")
+    _add_handed_over(subcommands, handing_over.train, "train a detector, or go on with it")
+    _add_handed_over(subcommands, handing_over.evaluate, "judge the detector on marked scans")
+    _add_handed_over(subcommands, handing_over.compare, "the AI's bookmarks against radiologists'")
+    _add_handed_over(subcommands, handing_over.explore, "draw what a data set of bookmarks holds")
     return parser
 
 
@@ -96,7 +108,7 @@ def _add(subcommands: _Subparsers, run: Callable[..., int], summary: str) -> Arg
 
 
 def _add_serve(subcommands: _Subparsers) -> None:
-    parser = _add(subcommands, commands.serve, "run the node")
+    parser = _add(subcommands, serving.serve, "run the node")
     parser.add_argument(
         "--role",
         choices=[role.value for role in Role],
@@ -105,6 +117,19 @@ def _add_serve(subcommands: _Subparsers) -> None:
     )
     # One of several listeners of a node: ends with its standard input.
     parser.add_argument("--attached", action="store_true", help=SUPPRESS)
+
+
+def _add_doctor(subcommands: _Subparsers) -> None:
+    summary = "try the installation, from the configuration to a report that comes back"
+    parser = _add(subcommands, doctor, summary)
+    parser.add_argument("--no-loop", action="store_true", help="send no test series")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_conformance(subcommands: _Subparsers) -> None:
+    summary = "write the DICOM conformance statement of the configuration"
+    parser = _add(subcommands, conformance, summary)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
 
 def _add_analyse(subcommands: _Subparsers) -> None:

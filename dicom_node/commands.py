@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
-from queue import SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 import plugin
-from dicom_node import config, config_tables, database, delivery, folder, resume, service, tls
-from dicom_node.crew import wait_for_end
-from dicom_node.errors import NodeError
+from dicom_node import (
+    config,
+    config_tables,
+    database,
+    delivery,
+    folder,
+    resume,
+    service,
+    telemetry,
+    tls,
+)
 from dicom_node.ledger import Ledger
-from dicom_node.service import Role
 from dicom_node.spool import Shelf, Spool
+from dicom_node.web.access import read_token
 from plugin import bookmark
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dicom_node.ledger import SeriesStatus
     from dicom_node.requestor import Peer
+    from dicom_node.standing import SeriesStatus
     from plugin import Analysis, Bookmark, Series
 
 OK, FAILED = 0, 1
@@ -52,37 +54,12 @@ class _Peer:
     tls: config_tables.PeerTls | None = None
 
 
-def serve(arguments: Namespace) -> NoReturn:
-    """Run the node until SIGTERM or SIGINT."""
-    settings = config.load(arguments.config)
-    within_s = settings.node.stop_within_s
-    stop: SimpleQueue[float] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Who asks a whole process group to stop asks the crew, too, which then asks us.
-        signal.signal(
-            number, signal.SIG_IGN if arguments.attached else lambda *_: stop.put(within_s)
-        )
-    if arguments.attached:
-        Thread(target=lambda: stop.put(wait_for_end(within_s)), daemon=True).start()
-    service.serve(settings, stop, Role(arguments.role), _listener_command(arguments))
-    # A plugin at work cannot be interrupted, and a thread would hold up the exit until it is
-    # done. Its step is not recorded, so the next start repeats it.
-    logging.shutdown()
-    os._exit(OK)
-
-
-def _listener_command(arguments: Namespace) -> list[str]:
-    """Starts one of several listeners, which ends when we do."""
-    if arguments.attached:
-        return []
-    program = [sys.executable, "-m", "dicom_node.cli", "--config", str(arguments.config)]
-    return [*program, "serve", "--role", Role.LISTENER, "--attached"]
-
-
 def check_config(arguments: Namespace) -> int:
     """Say that the configuration is right, or what is wrong with it."""
     settings = config.load(arguments.config)
     tls.check(settings)
+    telemetry.check(settings)
+    read_token(settings.web)
     service.load_plugin(settings)
     out.print(f"{arguments.config}: right", soft_wrap=True)
     return OK
@@ -157,28 +134,6 @@ def retry(arguments: Namespace) -> int:
     for line in lines or ["nothing has failed, nothing waits"]:
         out.print(line, soft_wrap=True)
     return OK
-
-
-def train(arguments: Namespace) -> int:
-    """Train a detector."""
-    return _hand_over("plugin.training", arguments.rest)
-
-
-def evaluate(arguments: Namespace) -> int:
-    """Judge the detector on marked scans."""
-    return _hand_over("plugin.evaluation", arguments.rest)
-
-
-def _hand_over(package: str, argv: list[str]) -> int:
-    """Run the command line of a package that is no part of the node: it is imported only here."""
-    try:
-        module = import_module(f"{package}.__main__")
-    except ModuleNotFoundError as error:
-        raise NodeError(
-            f"{error.name} is not installed: pip install 'lesionmark[training]'"
-        ) from error
-    status: int = module.main(argv)
-    return status
 
 
 def _progress() -> Progress:

@@ -7,6 +7,7 @@ and no slice is missing between two others. A cap bounds the wait.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -18,12 +19,12 @@ from pydicom.errors import InvalidDicomError
 from dicom_node.spool import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from pydicom import Dataset
 
     from dicom_node.config_tables import Completion as Settings
+    from dicom_node.live import Live
     from dicom_node.revisions import Revisions
     from dicom_node.spool import Held, Spool
 
@@ -34,6 +35,10 @@ _STEADY_S = 0.5
 LOST_END_S = 10.0
 #: A step this much longer than the usual one means that a slice is missing between.
 _GAP_FACTOR = 1.5
+
+
+#: Of Study and Series Instance UID gives how many instances there are, None for no answer.
+Count = Callable[[str, str], "int | None"]
 
 
 @dataclass(frozen=True)
@@ -53,24 +58,25 @@ class Completion:
 
     def __init__(
         self,
-        settings: Settings,
+        live: Live[Settings],
         spool: Spool,
         revisions: Revisions,
         *,
-        count: Callable[[str, str], int | None] | None,
+        choose_count: Callable[[], Count | None],
         is_arriving: Callable[[str], bool],
         started_at: float,
     ) -> None:
         """Take the parts that are asked.
 
-        `count` asks the sender; `is_arriving` says whether an association that brought
-        instances of the series is still open. Senders get one quiet period after
-        `started_at` (seconds since the epoch) to go on with what a restart cut off.
+        `choose_count` gives what asks the sender, where it can be asked; `is_arriving` says
+        whether an association that brought instances of the series is still open. Senders get
+        one quiet period after `started_at` (seconds since the epoch) to go on with what a
+        restart cut off.
         """
-        self._settings = settings
+        self._live = live
         self._spool = spool
         self._revisions = revisions
-        self._count = count
+        self._choose_count = choose_count
         self._is_arriving = is_arriving
         self._started_at = started_at
 
@@ -87,6 +93,14 @@ class Completion:
         verdict = self._judge_arrival(series_uid, held, now, is_new=bool(new))
         wait = min(verdict.look_again_s, remaining)
         return Verdict(verdict.whole, verdict.reason, wait)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
+    @property
+    def _count(self) -> Count | None:
+        return self._choose_count()
 
     def _new(self, series_uid: str, held: list[Held]) -> list[Held]:
         known = {uid for r in self._revisions.of(series_uid) for uid in r.instances}
@@ -128,11 +142,12 @@ class Completion:
         return len(self._spool.held(series_uid, Shelf.ASIDE))
 
     def _ask(self, held: list[Held], series_uid: str) -> int | None:
-        if self._count is None:
+        count = self._count
+        if count is None:
             return None
         header = dcmread(held[0].path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
         study_uid = header.get("StudyInstanceUID")
-        return self._count(str(study_uid), series_uid) if study_uid else None
+        return count(str(study_uid), series_uid) if study_uid else None
 
 
 def find_gap(paths: list[Path]) -> float | None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from dicom_node.config_doctor import Doctor
 from dicom_node.config_faults import sentences
+from dicom_node.config_harvest import Harvest
 from dicom_node.config_tables import (
     Audit,
     Completion,
@@ -21,6 +23,8 @@ from dicom_node.config_tables import (
     Retention,
     Table,
 )
+from dicom_node.config_telemetry import Telemetry
+from dicom_node.config_web import Web
 from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,6 +42,10 @@ class Settings(Table):
     proof: Proof = Proof()
     retention: Retention = Retention()
     audit: Audit = Audit()
+    web: Web = Web()
+    telemetry: Telemetry = Telemetry()
+    doctor: Doctor = Doctor()
+    harvest: Harvest = Harvest()
     destination: Annotated[tuple[Destination, ...], Field(min_length=1)]
 
     @field_validator("destination", mode="before")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 #: Keys whose values no message repeats.
-_SECRETS = {"node.database"}
+_SECRETS = {"node.database", "web.token"}
 
 
 def sentences(error: ValidationError) -> list[str]:

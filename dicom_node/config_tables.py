@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from dicom_node import secret
 from plugin import Kind
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -41,6 +42,7 @@ class Node(Table):
     state_dir: str = "/var/lib/lesionmark"
     database: SecretStr = SecretStr("sqlite")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
     stop_within_s: Seconds = 10.0
     analysis_limit_s: Seconds = 1800.0
 
@@ -48,7 +50,7 @@ class Node(Table):
     @classmethod
     def _known(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text == "sqlite" or text.startswith(("postgresql://", "env:", "file:")):
+        if text == "sqlite" or text.startswith(("postgresql://", *secret.ELSEWHERE)):
             return value
         raise ValueError('must be "sqlite", "postgresql://...", "env:NAME" or "file:/PATH"')
 
@@ -67,6 +69,16 @@ class PeerTls(Tls):
     check_host: bool = True
 
 
+class QueryPeer(Table):
+    """[completion.query], [destination.proof_peer], [listener.sender.report_to]: not sent to."""
+
+    host: str
+    port: Port
+    ae_title: AETitle
+    timeout_s: Seconds = 10.0
+    tls: PeerTls | None = None
+
+
 class Sender(Table):
     """[[listener.sender]]: one application entity that may send, and from where."""
 
@@ -75,6 +87,7 @@ class Sender(Table):
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),
     )
+    report_to: QueryPeer | None = None
 
     @field_validator("addresses", mode="before")
     @classmethod
@@ -105,16 +118,6 @@ class Listener(Table):
     @classmethod
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
-
-
-class QueryPeer(Table):
-    """[completion.query], [destination.proof_peer]: an SCP that is asked, not sent to."""
-
-    host: str
-    port: Port
-    ae_title: AETitle
-    timeout_s: Seconds = 10.0
-    tls: PeerTls | None = None
 
 
 class Completion(Table):
@@ -148,6 +151,14 @@ class Delivery(Table):
     parallel: Annotated[int, Field(ge=1, le=64)] = 4
 
 
+class Removal(Table):
+    """[destination.removal]: how test objects are removed from a destination."""
+
+    by: Literal["orthanc", "dicomweb"]
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#]+[^?#]*$")]
+    authorization: SecretStr = SecretStr("")
+
+
 class Destination(Table):
     """[[destination]]: one Storage SCP that gets every report."""
 
@@ -159,10 +170,15 @@ class Destination(Table):
     proof: Literal["none", "storage-commitment", "query"] = "none"
     proof_peer: QueryPeer | None = None
     tls: PeerTls | None = None
+    removal: Removal | None = None
 
     def asked(self, timeout_s: float) -> QueryPeer:
         """Whom to ask whether the objects are kept; `timeout_s` if it is the same peer."""
-        return self.proof_peer or QueryPeer(
+        return self.proof_peer or self.as_peer(timeout_s)
+
+    def as_peer(self, timeout_s: float) -> QueryPeer:
+        """The destination itself."""
+        return QueryPeer(
             host=self.host,
             port=self.port,
             ae_title=self.ae_title,
@@ -195,6 +211,11 @@ class Retention(Table):
     """[retention]: how long pixels stay after every destination has confirmed."""
 
     keep_h: Annotated[float, Field(ge=0)] = 168.0
+
+    @property
+    def keep_s(self) -> float:
+        """The same in seconds."""
+        return self.keep_h * 3600
 
 
 class Audit(Table):

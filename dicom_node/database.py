@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node import secret, telemetry
 from dicom_node.errors import ConfigError, NodeError, QueueUnavailable, describe
 from dicom_node.lease import FileLease, Lease, SessionLease
 from dicom_node.work import WALK_VERSION
@@ -38,13 +38,14 @@ def lease(settings: Settings) -> Lease:
 
 def dbos_config(settings: Settings) -> DBOSConfig:
     """The queue as a worker uses it."""
-    return DBOSConfig(
-        name=_APPLICATION,
-        system_database_url=_url(settings),
-        application_version=WALK_VERSION,
-        executor_id=settings.node.name,
-        log_level="WARNING",
-    )
+    return {
+        "name": _APPLICATION,
+        "system_database_url": _url(settings),
+        "application_version": WALK_VERSION,
+        "executor_id": settings.node.name,
+        "log_level": "WARNING",
+        **telemetry.options(settings),
+    }
 
 
 def prepare(settings: Settings) -> None:
@@ -111,10 +112,7 @@ def _url(settings: Settings) -> str:
     text = _configured(settings)
     if text == _SQLITE:
         return f"sqlite:///{_file(settings)}"
-    if text.startswith("env:"):
-        text = os.environ.get(text.removeprefix("env:"), "")
-    elif text.startswith("file:"):
-        text = _first_line(Path(text.removeprefix("file:")))
+    text = secret.read("node.database", text)
     if not text.startswith("postgresql://"):
         raise ConfigError("node.database: what it refers to is no postgresql:// address")
     return text
@@ -122,13 +120,6 @@ def _url(settings: Settings) -> str:
 
 def _configured(settings: Settings) -> str:
     return settings.node.database.get_secret_value()
-
-
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"node.database: {path}: {error.strerror}") from error
 
 
 def _file(settings: Settings) -> Path:

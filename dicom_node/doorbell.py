@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import astuple
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dbos import DebouncerClient
 
 from dicom_node import database
 from dicom_node.ledger import Ledger
 from dicom_node.states import DeliveryState
-from dicom_node.work import PROVE, RETIRE, SETTLE, WALK_VERSION, DeliveryId
+from dicom_node.work import PROVE, RETIRE, SETTLE, VOUCH, WALK_VERSION, DeliveryId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbos import DBOSClient, EnqueueOptions
 
-    from dicom_node.ledger import DeliveryStatus
+    from dicom_node.live import Live
     from dicom_node.spool import Shelf
+    from dicom_node.standing import DeliveryStatus
+    from dicom_node.work import VouchId
+
+
+#: Seconds after which a worker tells a sender what we hold though its association, on which
+#: it would be told, has not ended: whoever had that in hand is gone.
+_TELL_AFTER_S: Final = 120.0
 
 
 class Doorbell:
@@ -25,7 +35,7 @@ class Doorbell:
     Each raises QueueUnavailable when that cannot be written down.
     """
 
-    def __init__(self, client: DBOSClient, keep_s: float) -> None:
+    def __init__(self, client: DBOSClient, keep_s: Live[float]) -> None:
         """`keep_s` is how long instances that were set aside are kept, seconds."""
         self._client = client
         self._keep_s = keep_s
@@ -41,7 +51,7 @@ class Doorbell:
         """Delete the instances of a series when they have lain for the retention time."""
         with database.written_down(series_uid):
             key = f"{shelf}/{series_uid}"
-            self._retire_later.debounce(key, self._keep_s, series_uid, shelf.value)
+            self._retire_later.debounce(key, self._keep_s.now, series_uid, shelf.value)
 
     def reported(self, about: DeliveryId, now: float) -> None:
         """A report on a delivery is on disk: look for it at once, even if it was given up."""
@@ -50,6 +60,28 @@ class Doorbell:
                 for delivery in status.deliveries:
                     if delivery.id.is_about(about) and delivery.id.work == PROVE:
                         self._look_now(delivery, now)
+
+    def inquire(self, this: VouchId, instances: Mapping[str, str]) -> None:
+        """A sender asks what we hold: a worker tells it, unless it is told on its association."""
+        options: EnqueueOptions = {
+            **_options(VOUCH),
+            "workflow_id": str(this),
+            "queue_partition_key": this.sender,
+            "delay_seconds": _TELL_AFTER_S,
+        }
+        arguments = (this.sender, this.transaction_uid, dict(instances), time.time())
+        with database.written_down(this.transaction_uid):
+            self._client.enqueue(options, *arguments)
+
+    def report_now(self, this: VouchId) -> None:
+        """The sender waits no longer on its association for what it asked."""
+        with database.written_down(this.transaction_uid):
+            self._client.set_workflow_delay(str(this), delay_seconds=0)
+
+    def reported_on(self, this: VouchId) -> None:
+        """The sender has been told on its association."""
+        with database.written_down(this.transaction_uid):
+            self._client.delete_workflow(str(this))
 
     def _look_now(self, delivery: DeliveryStatus, now: float) -> None:
         if delivery.state is DeliveryState.FAILED:

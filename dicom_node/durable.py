@@ -8,11 +8,20 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkstemp
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What bytes come in.
+Buffer = bytes | memoryview
 
 #: The ending of files that are being written; what has it was never acknowledged.
 PART = ".part"
 #: SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER of sync_file_range(2).
 _WRITE_AND_WAIT = 1 | 2 | 4
+#: Pieces that are written with one call (IOV_MAX of Linux is 1024).
+_MOST_PIECES = 512
 #: Folders that a process remembers as durable.
 _MEMORY = 4096
 
@@ -21,14 +30,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _pool = ThreadPoolExecutor(32, thread_name_prefix="fsync")
 
 
-def write_durably(target: Path, data: bytes) -> None:
+def write_durably(target: Path, data: Buffer) -> None:
     """Write a file, in place of one of that name."""
     descriptor, name = mkstemp(dir=target.parent, suffix=PART)
     part = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            _write(file.fileno(), (data,))
             os.fsync(file.fileno())
         part.rename(target)
     except OSError:
@@ -37,7 +45,7 @@ def write_durably(target: Path, data: bytes) -> None:
     sync(target.parent)
 
 
-def add_durably(target: Path, data: bytes) -> bool:
+def add_durably(target: Path, *pieces: Buffer) -> bool:
     """Write a file unless there is one of that name; False if there is. Either is durable.
 
     A journal commit is what takes time, and file and folder need only one between them when
@@ -46,13 +54,22 @@ def add_durably(target: Path, data: bytes) -> bool:
     """
     descriptor, name = mkstemp(dir=target.parent, suffix=PART)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            _write(file.fileno(), pieces)
             _write_out(file.fileno())
             return _name_durably(Path(name), file.fileno(), target)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _write(descriptor: int, pieces: Sequence[Buffer]) -> None:
+    """Write the pieces one behind the other, many with one call."""
+    for first in range(0, len(pieces), _MOST_PIECES):
+        some = pieces[first : first + _MOST_PIECES]
+        written, length = os.writev(descriptor, some), sum(map(len, some))
+        rest = memoryview(b"".join(some))[written:] if written < length else memoryview(b"")
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def _name_durably(part: Path, descriptor: int, target: Path) -> bool:

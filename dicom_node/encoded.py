@@ -1,29 +1,21 @@
-"""The two things that are encoded for every instance, without data sets in between.
+"""What stands before a data set in a file, encoded without data sets in between.
 
-They are always the same few elements, and encoding them by a general encoder takes longer than
-everything else that is done for an instance on its way to the disk.
+It is always the same few elements, and a general encoder takes long for them.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
-if TYPE_CHECKING:
-    from pynetdicom.dimse_primitives import C_STORE
-
 #: Preamble and prefix of a DICOM file (PS3.10 7.1).
 _PREFIX: Final = bytes(128) + b"DICM"
-#: C-STORE-RSP and "no data set" (PS3.7 Tables 9.3-2 and E.1-1).
-_C_STORE_RSP, _NO_DATA_SET = 0x8001, 0x0101
 
 
-def dicom_file(
-    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, data_set: bytes
-) -> bytes:
-    """An encoded data set as a DICOM file (PS3.10 7), its bytes as they are."""
+def file_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """What makes a DICOM file (PS3.10 7) of the encoded data set that follows."""
     elements = b"".join(
         (
             struct.pack("<HH2sHL2s", 2, 0x0001, b"OB", 0, 2, b"\0\1"),
@@ -35,31 +27,12 @@ def dicom_file(
         )
     )
     length = _short(2, 0x0000, b"UL", struct.pack("<L", len(elements)))
-    return b"".join((_PREFIX, length, elements, data_set))
-
-
-def store_response(response: C_STORE) -> bytes:
-    """The command set of a C-STORE-RSP (PS3.7 9.3.1.2), in Implicit VR Little Endian."""
-    elements = b"".join(
-        (
-            _implicit(0x0002, _uid(str(response.AffectedSOPClassUID))),
-            _implicit(0x0100, struct.pack("<H", _C_STORE_RSP)),
-            _implicit(0x0120, struct.pack("<H", response.MessageIDBeingRespondedTo)),
-            _implicit(0x0800, struct.pack("<H", _NO_DATA_SET)),
-            _implicit(0x0900, struct.pack("<H", response.Status)),
-            _implicit(0x1000, _uid(str(response.AffectedSOPInstanceUID))),
-        )
-    )
-    return _implicit(0x0000, struct.pack("<L", len(elements))) + elements
+    return b"".join((_PREFIX, length, elements))
 
 
 def _short(group: int, element: int, vr: bytes, value: bytes) -> bytes:
     """An element in Explicit VR Little Endian, of a VR with a short length (PS3.5 7.1.2)."""
     return struct.pack("<HH2sH", group, element, vr, len(value)) + value
-
-
-def _implicit(element: int, value: bytes) -> bytes:
-    return struct.pack("<HHL", 0, element, len(value)) + value
 
 
 def _uid(value: str) -> bytes:

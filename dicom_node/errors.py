@@ -37,8 +37,28 @@ class UnknownSeries(NodeError):
     """No series of that name was ever received."""
 
 
+class Busy(NodeError):
+    """What is asked for is being done."""
+
+
+class Useless(NodeError):
+    """What is asked for would change nothing, or cannot be done any more."""
+
+
 class NoAnswer(NodeError):
     """A peer that was asked something does not say."""
+
+
+class TooManyMatches(NoAnswer):
+    """A peer does not say, because there would be too much to say."""
+
+
+class RetrieveRefused(NodeError):
+    """A peer will not send what it was asked for by C-GET or C-MOVE; names its status."""
+
+
+class UnwantedInstance(NodeError):
+    """A peer sends an instance that was not asked for."""
 
 
 #: Errors that quote the value they could not deal with; it may be a patient's name.

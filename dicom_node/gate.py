@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
+from dicom_node import meters
 from dicom_node.admission import Refusal, Rejection, Request
 from dicom_node.association import NO_REQUEST
 from dicom_node.audit import Party
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOT_JUDGED = Refusal(Rejection.CONGESTION, "the request could not be judged")
-_TOO_MANY = "listener.max_associations are open"
+#: Among the reasons for rejections, for a connection that never became a request.
+_CONNECTION = "connection"
+_TOO_MANY = Refusal(Rejection.LIMIT, "listener.max_associations are open")
 
 
 class Gate:
@@ -35,6 +38,8 @@ class Gate:
         open_associations: Callable[[], Iterable[AcceptedAssociation]],
     ) -> None:
         """`open_associations` gives those that stand."""
+        for reason in (*(rejection.name.lower() for rejection in Rejection), _CONNECTION):
+            meters.REJECTIONS.labels(reason)
         self._admission = admission
         self._trail = trail
         self._open_associations = open_associations
@@ -52,7 +57,7 @@ class Gate:
             # pynetdicom lets everybody in whose handler raises.
             if refusal is not None:
                 event.assoc.acse.send_reject(*refusal.rejection.value)
-                self._turn_away(_party(event), refusal.reason)
+                self._turn_away(_party(event), refusal)
 
     def handle_rejected(self, event: Event) -> None:
         """The listener had no room for one more association."""
@@ -67,6 +72,7 @@ class Gate:
             log.debug("LM112 connection from %s: %s", address, reason)
             return
         log.warning("LM109 connection from %s refused: %s", address, reason)
+        meters.REJECTIONS.labels(_CONNECTION).inc()
         self._trail.turned_away(Party("", address), reason)
 
     def _request(self, event: Event) -> Request:
@@ -75,7 +81,9 @@ class Gate:
         called = _requested(event).called_ae_title
         return Request(party.ae_title, called, party.address, len(others))
 
-    def _turn_away(self, party: Party, reason: str) -> None:
+    def _turn_away(self, party: Party, refusal: Refusal) -> None:
+        reason = refusal.reason
+        meters.REJECTIONS.labels(refusal.rejection.name.lower()).inc()
         log.warning(
             "LM102 association rejected: %r at %s: %s", party.ae_title, party.address, reason
         )

@@ -6,8 +6,9 @@ import struct
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import tag_for_keyword
@@ -15,13 +16,31 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 
-from dicom_node.errors import OversizedInstance, UnreadableInstance
+from dicom_node.errors import (
+    InvalidUID,
+    MismatchedInstance,
+    OversizedInstance,
+    UnreadableInstance,
+)
 from dicom_node.spool import check_uid
+from dicom_node.statuses import StoreStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from pydicom.tag import BaseTag
     from pydicom.uid import UID
+    from pynetdicom.dimse_primitives import C_STORE
+
+    from dicom_node.durable import Buffer
+    from dicom_node.store_request import StoreRequest
+
+#: What an instance is refused with for good, by what is wrong with it.
+REFUSED: Final = {
+    MismatchedInstance: StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+    InvalidUID: StoreStatus.INVALID_SOP_INSTANCE,
+    OversizedInstance: StoreStatus.INSTANCE_TOO_LARGE,
+}
 
 
 def _tag(word: str) -> int:
@@ -46,6 +65,8 @@ _TAGS = [_CHARACTER_SET, _PATIENT_ID, _FRAMES, *_UIDS, *_SHORTS]
 _LAST = max(_TAGS)
 #: The elements up to the last one fit, private ones and icons included; parsing stays short.
 _HEADER_BYTES = 8 << 20
+#: So many hold them nearly always.
+_FIRST_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 #: Some write a US as UL. An IS has 12 characters at most (PS3.5 6.2).
 _LONGEST_SHORT, _LONGEST_STRING = 4, 12
@@ -87,17 +108,19 @@ class Identity:
     patient_id: str
 
 
-def identify(data: bytes, transfer_syntax: UID, sizes: Sizes) -> Identity:
+def identify(pieces: Sequence[Buffer], transfer_syntax: UID, sizes: Sizes) -> Identity:
     """Read who an encoded data set is, without its pixels; decode nothing.
+
+    `pieces` of it follow each other.
 
     Raises UnreadableInstance when it is no data set or lacks a UID, InvalidUID, and
     OversizedInstance when it, or what it would be decoded, is larger than `sizes` allow.
     No message quotes a value: what stands in a broken data set may be a patient's name.
     """
-    if len(data) > sizes.max_bytes:
+    if sum(map(len, pieces)) > sizes.max_bytes:
         raise OversizedInstance(f"more than {sizes.max_bytes >> 20} MiB as sent")
     try:
-        header = _read_header(data, transfer_syntax, sizes.max_decoded_bytes)
+        header = _read_header(pieces, transfer_syntax, sizes.max_decoded_bytes)
         decoded = _decoded_bytes(header)
         sop_class, sop_instance, series, study = (_uid(header, tag) for tag in _UIDS)
         patient_id = _patient_id(header)
@@ -108,17 +131,55 @@ def identify(data: bytes, transfer_syntax: UID, sizes: Sizes) -> Identity:
     return Identity(sop_class, sop_instance, series, study, patient_id)
 
 
-def _read_header(data: bytes, syntax: UID, max_inflated: int) -> _Header:
+def check_request(request: StoreRequest | C_STORE, identity: Identity) -> None:
+    """The data set must be the instance that the request announced (PS3.4 B.2.3)."""
+    announced = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    if announced != (identity.sop_class_uid, identity.sop_instance_uid):
+        raise MismatchedInstance(f"{identity.sop_instance_uid} was announced as another one")
+
+
+def _read_header(pieces: Sequence[Buffer], syntax: UID, max_inflated: int) -> _Header:
     if syntax.is_deflated:
-        data = _inflate_header(data, max_inflated)
+        data = _inflate_header(b"".join(pieces), max_inflated)
+        return _parse(data, syntax)[0]
+    header, is_whole = _parse_some(_head(pieces, _FIRST_BYTES), syntax)
+    if not is_whole:
+        header, _ = _parse(_head(pieces, _HEADER_BYTES), syntax)
+    return header
+
+
+def _head(pieces: Sequence[Buffer], count: int) -> bytes:
+    """The first bytes of a data set."""
+    ends = accumulate(map(len, pieces))
+    needed = next((n for n, end in enumerate(ends, start=1) if end >= count), len(pieces))
+    return b"".join(pieces[:needed])[:count]
+
+
+def _parse_some(data: bytes, syntax: UID) -> tuple[_Header, bool]:
+    """As `_parse`; the data may break off anywhere."""
+    try:
+        return _parse(data, syntax)
+    except _FAULTS:
+        return {}, False
+
+
+def _parse(data: bytes, syntax: UID) -> tuple[_Header, bool]:
+    """The elements we read, and whether there can be no more of them behind."""
+    is_whole = False
+
+    def is_behind(tag: BaseTag, *_: object) -> bool:
+        nonlocal is_whole
+        is_whole = int(tag) > _LAST
+        return is_whole
+
     header = read_dataset(
-        BytesIO(data if len(data) <= _HEADER_BYTES else data[:_HEADER_BYTES]),
+        BytesIO(data),
         syntax.is_implicit_VR,
         syntax.is_little_endian,
-        stop_when=lambda tag, *_: int(tag) > _LAST,
+        stop_when=is_behind,
         specific_tags=list(_TAGS),
     )
-    return {e.tag: e for e in header.elements() if isinstance(e, RawDataElement)}
+    return {e.tag: e for e in header.elements() if isinstance(e, RawDataElement)}, is_whole
 
 
 def _inflate_header(data: bytes, max_inflated: int) -> bytes:

@@ -4,67 +4,47 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
-from dicom_node import tls
+from dicom_node import meters, tls
 from dicom_node.acceptor import Acceptor
 from dicom_node.admission import Admission
 from dicom_node.arrivals import Arrivals
 from dicom_node.audit import Party
-from dicom_node.encoded import dicom_file
-from dicom_node.errors import (
-    InvalidUID,
-    MismatchedInstance,
-    OutOfSpace,
-    OversizedInstance,
-    QueueUnavailable,
-    UnreadableInstance,
-)
+from dicom_node.encoded import file_header
+from dicom_node.errors import OutOfSpace, QueueUnavailable, UnreadableInstance
 from dicom_node.gate import Gate
-from dicom_node.instance import Sizes, identify
+from dicom_node.instance import REFUSED, Sizes, check_request, identify
 from dicom_node.sop_classes import STORAGE_COMMITMENT, VERIFICATION
 from dicom_node.spool import Shelf
 from dicom_node.statuses import SUCCESS, StoreStatus
+from dicom_node.transfer_syntaxes import TRANSFER_SYNTAXES
 from dicom_node.transfers import Tally
 from dicom_node.upper_layer import Limits
+from plugin.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from pynetdicom.association import Association
     from pynetdicom.events import Event
+    from pynetdicom.presentation import PresentationContext
 
     from dicom_node.arrivals import Place
     from dicom_node.arriving import Marks
     from dicom_node.association import AcceptedAssociation
     from dicom_node.audit import Trail
     from dicom_node.commitment import Reports
+    from dicom_node.commitment_scp import Inquiries
     from dicom_node.config_tables import Listener as Settings
-    from dicom_node.instance import Identity
+    from dicom_node.live import Live
     from dicom_node.spool import Spool
+    from dicom_node.store_request import StoreRequest
 
 log = logging.getLogger(__name__)
-
-#: PS3.5 10 without those that leave the pixels elsewhere (JPIP) or are no files (SMPTE 2110).
-#: Explicit VR comes first: of several in one context pynetdicom accepts the first of ours.
-TRANSFER_SYNTAXES = [
-    ExplicitVRLittleEndian,
-    *(
-        syntax
-        for syntax in AllTransferSyntaxes
-        if syntax != ExplicitVRLittleEndian and not syntax.name.startswith(("JPIP", "SMPTE"))
-    ),
-]
-
-#: What an instance is refused with for good, by what is wrong with it.
-_REFUSED: Final = {
-    MismatchedInstance: StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
-    InvalidUID: StoreStatus.INVALID_SOP_INSTANCE,
-    OversizedInstance: StoreStatus.INSTANCE_TOO_LARGE,
-}
 
 
 @dataclass(frozen=True)
@@ -84,27 +64,29 @@ class Listener:
 
     def __init__(
         self,
-        settings: Settings,
+        live: Live[Settings],
         spool: Spool,
         sop_classes: frozenset[str],
         notices: Notices,
         trail: Trail,
         marks: Marks,
         reports: Reports | None = None,
+        inquiries: Inquiries | None = None,
     ) -> None:
         """Take the parts that are told and asked.
 
         `sop_classes` are those of the plugin; all others are set aside or rejected. `reports`
-        takes storage commitment reports, which are rejected without it.
+        takes storage commitment reports and `inquiries` the requests; without them there is
+        no such role.
         """
-        self._settings = settings
+        self._live = live
         self._spool = spool
         self._sop_classes = sop_classes
         self._notices = notices
         self._trail = trail
         self._reports = reports
-        self._sizes = Sizes(settings.max_instance_mb << 20, settings.max_decoded_mb << 20)
-        self._gate = Gate(Admission(settings, spool.is_full), trail, self._open_associations)
+        self._inquiries = inquiries
+        self._gate = Gate(Admission(live, spool.is_full), trail, self._open_associations)
         self._arrivals = Arrivals(marks)
         self._tally = Tally()
         self._acceptor: Acceptor | None = None
@@ -118,12 +100,13 @@ class Listener:
             (settings.host, settings.port),
             self._handlers(),
             self._limits(),
-            tls=tls.server_context(settings.tls) if settings.tls else None,
+            tls=self._tls(),
             admits=self._gate.admits,
             on_refused=self._gate.handle_refused,
             share_port=settings.processes > 1,
         )
         self._acceptor.start()
+        meters.listening(lambda: len(self._open_associations()))
         log.info("LM101 listening as %s on %s:%d", settings.ae_title, settings.host, settings.port)
 
     def stop(self, within_s: float) -> None:
@@ -131,27 +114,49 @@ class Listener:
         if self._acceptor is not None:
             self._acceptor.stop(within_s)
 
+    def renew(self) -> None:
+        """Associations that come from now on are taken by the settings of this moment."""
+        if self._acceptor is not None:
+            self._acceptor.renew(self._limits(), self._tls())
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether a peer that connects is answered."""
+        return self._acceptor is not None and self._acceptor.is_accepting
+
     def handle_store(self, event: Event) -> int:
         """Keep one instance (PS3.4 B.2.3)."""
         try:
             return self._store(event)
         except UnreadableInstance as error:
             return self._quarantine(event, error)
-        except tuple(_REFUSED) as error:
+        except tuple(REFUSED) as error:
             log.warning("LM104 instance refused: %s", error)
-            return _REFUSED[type(error)]
+            return REFUSED[type(error)]
         except (OutOfSpace, QueueUnavailable, OSError) as error:
             log.error("LM105 instance refused, out of resources: %s", error)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
 
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
+    @property
+    def _sizes(self) -> Sizes:
+        settings = self._settings
+        return Sizes(settings.max_instance_mb << 20, settings.max_decoded_mb << 20)
+
     def _store(self, event: Event) -> int:
         syntax = event.context.transfer_syntax
-        data_set = event.encoded_dataset(include_meta=False)
-        identity = identify(data_set, syntax, self._sizes)
-        _check_request(event.request, identity)
+        request = cast("StoreRequest", event.request)
+        identity = identify(request.pieces, syntax, self._sizes)
+        check_request(request, identity)
         shelf = Shelf.SERIES if identity.sop_class_uid in self._sop_classes else Shelf.ASIDE
-        data = dicom_file(identity.sop_class_uid, identity.sop_instance_uid, syntax, data_set)
-        is_new = self._spool.add(shelf, identity.series_uid, identity.sop_instance_uid, data)
+        sop_class_uid, sop_instance_uid = identity.sop_class_uid, identity.sop_instance_uid
+        header = file_header(sop_class_uid, sop_instance_uid, syntax)
+        is_new = self._spool.add(
+            shelf, identity.series_uid, sop_instance_uid, header, *request.pieces
+        )
         self._give_notice(event.assoc, (shelf, identity.series_uid))
         self._tally.add(event.assoc, identity, is_new=is_new)
         return StoreStatus.SUCCESS
@@ -191,12 +196,15 @@ class Listener:
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._gate.handle_requested),
             (evt.EVT_REJECTED, self._gate.handle_rejected),
-            (evt.EVT_C_STORE, self.handle_store),
+            (evt.EVT_ACCEPTED, _count),
+            (evt.EVT_C_STORE, meters.stored(self.handle_store)),
             (evt.EVT_C_ECHO, _handle_echo),
             (evt.EVT_CONN_CLOSE, self._handle_close),
         ]
         if self._reports is not None:
             handlers.append((evt.EVT_N_EVENT_REPORT, self._reports.handle))
+        if self._inquiries is not None:
+            handlers.append((evt.EVT_N_ACTION, self._inquiries.handle))
         return handlers
 
     def _limits(self) -> Limits:
@@ -209,29 +217,50 @@ class Listener:
             handshake_timeout_s=settings.handshake_timeout_s,
         )
 
+    def _tls(self) -> ssl.SSLContext | None:
+        table = self._settings.tls
+        return None if table is None else tls.server_context(table)
+
     def _make_entity(self) -> AE:
-        settings = self._settings
-        entity = AE(settings.ae_title)
-        entity.add_supported_context(VERIFICATION)
-        if self._reports is not None:
-            # The requestor is the SCP: it reports on what we have asked for (PS3.4 J.3.3).
-            entity.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
-        for sop_class in self._supported_classes():
-            entity.add_supported_context(sop_class, TRANSFER_SYNTAXES)
+        entity = AE(self._settings.ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.supported_contexts = supported_contexts(
+            self._settings,
+            self._sop_classes,
+            asked=self._inquiries is not None,
+            reported=self._reports is not None,
+        )
         return entity
 
-    def _supported_classes(self) -> set[str]:
-        if self._settings.other_instances == "reject":
-            return set(self._sop_classes)
-        others = {str(c.abstract_syntax) for c in AllStoragePresentationContexts}
-        return others | self._sop_classes
+
+def supported_contexts(
+    settings: Settings, sop_classes: frozenset[str], *, asked: bool, reported: bool
+) -> list[PresentationContext]:
+    """What is accepted (PS3.8 9.3.2.2), with the roles of a requestor where it may choose.
+
+    `sop_classes` are those of the plugin. `asked` says whether storage commitment may be
+    asked of us, `reported` whether a requestor that is the SCP may report on what we asked.
+    """
+    entity = AE(settings.ae_title)
+    entity.add_supported_context(VERIFICATION)
+    if asked or reported:
+        entity.add_supported_context(STORAGE_COMMITMENT, scu_role=asked, scp_role=reported)
+    for sop_class in storage_classes(settings, sop_classes):
+        entity.add_supported_context(sop_class, TRANSFER_SYNTAXES)
+    return entity.supported_contexts
 
 
-def _check_request(request: Any, identity: Identity) -> None:
-    """The data set must be the instance that the request announced (PS3.4 B.2.3)."""
-    announced = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-    if announced != (identity.sop_class_uid, identity.sop_instance_uid):
-        raise MismatchedInstance(f"{identity.sop_instance_uid} was announced as another one")
+def storage_classes(settings: Settings, sop_classes: frozenset[str]) -> set[str]:
+    """SOP Classes of the instances that are kept, for the plugin or aside."""
+    if settings.other_instances == "reject":
+        return set(sop_classes)
+    others = {str(c.abstract_syntax) for c in AllStoragePresentationContexts}
+    return others | sop_classes
+
+
+def _count(_: Event) -> None:
+    meters.ASSOCIATIONS.inc()
 
 
 def _handle_echo(_: Event) -> int:

@@ -6,16 +6,22 @@ messages of errors, and such a value may be a patient's name. Here they are kept
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pydicom.config
 from pynetdicom import _config as pynetdicom_config
 
+from dicom_node import journal
 from dicom_node.errors import describe
+from dicom_node.log_facts import facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Libraries that repeat what peers do wrong and quote it; we say that by name ourselves.
 _QUOTING = ("pydicom", "pynetdicom")
+_LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
 class DiscreetFormatter(logging.Formatter):
@@ -37,16 +44,43 @@ class DiscreetFormatter(logging.Formatter):
         return "".join(_lines(ei[1])).rstrip("\n") if ei[1] is not None else ""
 
 
-def to_stderr(level: str) -> None:
-    """Our own words at the chosen level; of the libraries only their warnings."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    for name in ("dicom_node", "plugin"):
-        logging.getLogger(name).setLevel(level)
+class JsonFormatter(DiscreetFormatter):
+    """One JSON object a line, for collectors of containers' logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time (ISO 8601, UTC), level, logger, message, and what it is about."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        known = {"time": at.isoformat(), "level": record.levelname, "logger": record.name}
+        return json.dumps(known | {"message": super().format(record)} | facts(record))
+
+
+def to_stderr(level: str, style: str = "text") -> None:
+    """Our own words at the chosen level; of the libraries only their warnings.
+
+    As lines of `style` "text" or "json"; where standard error is the journal, as its records.
+    """
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler(style)])
+    set_level(level)
     for name in _QUOTING:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     keep_libraries_discreet()
+
+
+def set_level(level: str) -> None:
+    """From now on our own words at that level."""
+    for name in ("dicom_node", "plugin"):
+        logging.getLogger(name).setLevel(level)
+
+
+def _handler(style: str) -> logging.Handler:
+    if journal.has_stderr(os.environ.get("JOURNAL_STREAM")):
+        with suppress(OSError):  # a container's journal may keep its socket from us
+            handler = journal.JournalHandler()
+            handler.setFormatter(DiscreetFormatter("%(message)s"))
+            return handler
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(JsonFormatter() if style == "json" else DiscreetFormatter(_LINE))
+    return lines
 
 
 def keep_libraries_discreet() -> None:

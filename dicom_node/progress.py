@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from plugin import Analysis, Earlier, Plugin, Series
+    from plugin import Analysis, Earlier, Facts, Plugin, Series
 
 
 class Timed:
@@ -29,6 +29,10 @@ class Timed:
     def sop_classes(self) -> frozenset[str]:
         """Those of the plugin."""
         return self._plugin.sop_classes
+
+    def facts(self) -> Facts:
+        """Those of the plugin."""
+        return self._plugin.facts()
 
     def accepts(self, series: Series) -> bool:
         """What the plugin says."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dicom_node.audit import Trail
     from dicom_node.config import Settings
     from dicom_node.config_tables import Destination, QueryPeer
+    from dicom_node.live import Live
     from dicom_node.query import Reference
     from dicom_node.receipts import Receipts
     from dicom_node.transactions import Report, Transactions
@@ -71,19 +72,26 @@ class Proofs:
 
     def __init__(
         self,
-        settings: Settings,
+        live: Live[Settings],
         receipts: Receipts,
         transactions: Transactions,
         clock: Callable[[], datetime],
         trail: Trail = SILENT,
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._trail = trail
         self._receipts = receipts
         self._transactions = transactions
         self._clock = clock
-        self._destinations: Mapping[str, Destination] = {d.name: d for d in settings.destination}
         self._reports = commitment.Reports(transactions)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
+    @property
+    def _destinations(self) -> Mapping[str, Destination]:
+        return {peer.name: peer for peer in self._settings.destination}
 
     def prove(self, this: DeliveryId, since: float, resends: int) -> Outcome:
         """Look once for proof that a destination keeps what it has acknowledged.
@@ -100,10 +108,17 @@ class Proofs:
         except Exception as error:  # those of the network are findings
             log.exception("LM510 series %s: the look for proof failed", this.series_uid)
             finding = Finding(Verdict.UNKNOWN, describe(error))
-        log.info("LM504 series %s at %s: %s", this.series_uid, this.destination, finding.reason)
+        log.info(
+            "LM504 series %s at destination %s: %s",
+            this.series_uid,
+            this.destination,
+            finding.reason,
+        )
         outcome = self._decide(finding, since, resends)
         if outcome["state"] == DeliveryState.FAILED:
-            log.error("LM505 series %s at %s: not proved", this.series_uid, this.destination)
+            log.error(
+                "LM505 series %s at destination %s: not proved", this.series_uid, this.destination
+            )
         return outcome
 
     def revoke(self, this: DeliveryId) -> None:

@@ -10,10 +10,10 @@ from pydicom import Dataset, dcmread
 from pynetdicom import build_context
 
 from dicom_node.delivery import not_associated
-from dicom_node.errors import NoAnswer
+from dicom_node.errors import NoAnswer, TooManyMatches
 from dicom_node.requestor import associate
 from dicom_node.sop_classes import STUDY_ROOT_FIND
-from dicom_node.statuses import SUCCESS
+from dicom_node.statuses import FIND_CUT_OFF, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,12 +61,12 @@ def count_instances(
     """
     try:
         series = _at_series_level(study_uid, series_uid)
-        found = list(_find(peer, calling_ae_title, [series], on_query))
+        found = list(find(peer, calling_ae_title, [series], on_query))
         count = next((_counted(answer) for answer in found if _is_of(answer, series_uid)), None)
         if count is not None or not found:
             return count
         every = _at_image_level(Reference(study_uid, series_uid, "", ""))
-        instances = _find(peer, calling_ae_title, [every], on_query)
+        instances = find(peer, calling_ae_title, [every], on_query)
         return len({str(one.get("SOPInstanceUID")) for one in instances})
     except NoAnswer as error:
         log.warning("LM301 %s", error)
@@ -84,7 +84,7 @@ def find_instances(
     Asks for one after the other: not every peer matches lists of UIDs. Raises NoAnswer.
     """
     queries = [_at_image_level(r) for r in references]
-    answers = _find(peer, calling_ae_title, queries, on_query)
+    answers = find(peer, calling_ae_title, queries, on_query)
     return {str(answer.get("SOPInstanceUID")) for answer in answers}
 
 
@@ -118,13 +118,16 @@ def _at_image_level(wanted: Reference) -> Dataset:
     return query
 
 
-def _find(
+def find(
     peer: QueryPeer,
     calling_ae_title: str,
-    queries: list[Dataset],
-    on_query: Callable[[Dataset], None],
+    queries: Iterable[Dataset],
+    on_query: Callable[[Dataset], None] = lambda _: None,
 ) -> Iterator[Dataset]:
-    """All matches of some queries over one association. Raises NoAnswer."""
+    """All matches of some queries over one association.
+
+    Raises NoAnswer, and TooManyMatches where the peer says that there are too many.
+    """
     contexts = [build_context(STUDY_ROOT_FIND)]
     association = associate(contexts, peer, calling_ae_title, peer.timeout_s)
     whom = f"query peer {peer.host}:{peer.port}"
@@ -133,16 +136,22 @@ def _find(
     try:
         for query in queries:
             on_query(query)
-            for status, answer in association.send_c_find(query, STUDY_ROOT_FIND):
-                if answer is not None and status.Status in _PENDING:
-                    yield answer
-                elif status.get("Status") != SUCCESS:
-                    raise NoAnswer(f"{whom}: C-FIND ends with {_named(status)}")
+            yield from _matches(association.send_c_find(query, STUDY_ROOT_FIND), whom)
     except RuntimeError as error:  # the association has ended
         raise NoAnswer(f"{whom}: {error}") from error
     finally:
         if association.is_established:
             association.release()
+
+
+def _matches(responses: Iterable[tuple[Dataset, Dataset | None]], whom: str) -> Iterator[Dataset]:
+    for status, answer in responses:
+        if answer is not None and status.Status in _PENDING:
+            yield answer
+        elif status.get("Status") in FIND_CUT_OFF:
+            raise TooManyMatches(f"{whom}: C-FIND ends with {_named(status)}")
+        elif status.get("Status") != SUCCESS:
+            raise NoAnswer(f"{whom}: C-FIND ends with {_named(status)}")
 
 
 def _named(status: Dataset) -> str:

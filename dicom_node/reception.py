@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dicom_node import database
 from dicom_node.arriving import Arriving, Marks
 from dicom_node.commitment import Reports
+from dicom_node.commitment_scp import Inquiries
 from dicom_node.doorbell import Doorbell
 from dicom_node.errors import NodeError
 from dicom_node.listener import Listener, Notices
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from dicom_node.audit import Trail
     from dicom_node.config import Settings
+    from dicom_node.live import Live
     from dicom_node.spool import Spool
     from dicom_node.work import DeliveryId
 
@@ -29,9 +31,9 @@ class Reception:
     """Runs in any process and on any machine that shares the spool and the work queue."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, sop_classes: frozenset[str], trail: Trail
+        self, live: Live[Settings], spool: Spool, sop_classes: frozenset[str], trail: Trail
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._spool = spool
         self._sop_classes = sop_classes
         self._trail = trail
@@ -52,6 +54,17 @@ class Reception:
             address = f"{self._settings.listener.host}:{self._settings.listener.port}"
             raise NodeError(f"listener.port: {address}: {error.strerror}") from error
 
+    def renew(self) -> None:
+        """Go by the settings of this moment."""
+        if self._listener is not None:
+            self._listener.renew()
+
+    def stuck(self) -> str | None:
+        """What keeps senders out, if anything does."""
+        if self._listener is None or self._listener.is_accepting:
+            return None
+        return "the listener does not accept any more"
+
     def stop(self, within_s: float) -> None:
         """Accept no more, and let open associations end."""
         if self._listener is not None:
@@ -61,23 +74,28 @@ class Reception:
         if self._client is not None:
             self._client.destroy()
 
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
     def _make_listener(self, client: DBOSClient, marks: Marks) -> Listener:
-        doorbell = Doorbell(client, self._settings.retention.keep_h * 3600)
+        doorbell = Doorbell(client, self._live.part(lambda settings: settings.retention.keep_s))
         return Listener(
-            self._settings.listener,
+            self._live.part(lambda settings: settings.listener),
             self._spool,
             self._sop_classes,
             self._make_notices(doorbell),
             self._trail,
             marks,
             self._make_reports(doorbell),
+            Inquiries(self._spool, doorbell),
         )
 
     def _make_notices(self, doorbell: Doorbell) -> Notices:
-        completion = self._settings.completion
+        completion = self._live.part(lambda settings: settings.completion)
         return Notices(
-            began=partial(doorbell.notice, look_after_s=completion.quiet_period_s),
-            ended=partial(doorbell.notice, look_after_s=completion.first_look_s),
+            began=lambda uid: doorbell.notice(uid, completion.now.quiet_period_s),
+            ended=lambda uid: doorbell.notice(uid, completion.now.first_look_s),
             aside=partial(doorbell.retire_later, shelf=Shelf.ASIDE),
         )
 

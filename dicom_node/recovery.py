@@ -12,14 +12,15 @@ import logging
 import time
 from datetime import UTC, datetime
 from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import database
 from dicom_node.errors import NodeError, QueueUnavailable
-from dicom_node.ledger import cause
 from dicom_node.spool import Shelf
+from dicom_node.standing import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from dicom_node.lease import Lease
     from dicom_node.ledger import Ledger
+    from dicom_node.live import Live
     from dicom_node.revisions import Revisions
     from dicom_node.spool import Spool
     from dicom_node.workflow import Workflows
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 _PASSING = (SQLAlchemyError, QueueUnavailable, OSError)
 #: Seconds between two rounds. Work counts as dropped when two rounds in a row find it so.
 _PERIOD_S = 5.0
+#: Seconds that a round may take; one reads the headers of no instance, and waits for no peer.
+_LONGEST_ROUND_S = 900.0
 
 
 class Recovery:
@@ -53,7 +57,7 @@ class Recovery:
         *,
         executor_id: str,
         quiet_period_s: float,
-        keep_s: float,
+        keep_s: Live[float],
     ) -> None:
         self._spool = spool
         self._revisions = revisions
@@ -67,16 +71,25 @@ class Recovery:
         self._missed: set[str] = set()
         self._since = datetime.now(UTC)
         self._stop = Event()
+        self._round_at = monotonic()
         self._thread = Thread(target=self._run, name="recovery", daemon=True)
 
     def start(self) -> None:
         """Take stock and go on patrol; to be called when the queues are open."""
+        self._round_at = monotonic()
         self._thread.start()
 
     def stop(self, within_s: float) -> None:
         """End the patrol."""
         self._stop.set()
         self._thread.join(within_s)
+
+    def stuck(self) -> str | None:
+        """What is wrong if a round takes far too long: then nothing moves in the work queue."""
+        silent_s = monotonic() - self._round_at
+        if self._thread.is_alive() and silent_s > _LONGEST_ROUND_S:
+            return f"the patrol of the work queue has not come round for {silent_s:.0f} s"
+        return None
 
     def take_stock(self) -> None:
         """Notice every series in the spool that the queue does not know as it lies there."""
@@ -108,7 +121,7 @@ class Recovery:
 
     def release_quarantined(self) -> None:
         """Delete unreadable bytes that have not come again for the retention time."""
-        count = self._spool.release_quarantined(time.time() - self._keep_s)
+        count = self._spool.release_quarantined(time.time() - self._keep_s.now)
         if count:
             log.info("LM602 %d unreadable files deleted", count)
 
@@ -150,6 +163,7 @@ class Recovery:
         while not self._stop.wait(_PERIOD_S):
             self._patiently(self.patrol)
             self._patiently(self.release_quarantined)
+            self._round_at = monotonic()
 
     def _patiently(self, task: Callable[[], None]) -> bool:
         """Whether the task could be done; a disk that is full now may be free in the next round."""

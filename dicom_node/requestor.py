@@ -7,11 +7,12 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from dicom_node import tls
+from plugin.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,12 +71,16 @@ def associate(
     calling_ae_title: str,
     timeout_s: float,
     handlers: Iterable[EventHandlerType] = (),
+    stores: Iterable[str] = (),
 ) -> Association:
     """Request an association; look at `is_established` for whether there is one.
 
-    `handlers` are for what the peer requests on it in turn.
+    `handlers` are for what the peer requests on it in turn; of the SOP Classes in `stores`
+    we then are the SCP (PS3.7 D.3.3.4).
     """
     entity = AE(calling_ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
     entity.connection_timeout = timeout_s
     entity.requested_contexts = list(contexts)
@@ -87,6 +92,7 @@ def associate(
         peer.port,
         ae_title=peer.ae_title,
         tls_args=tls_args,
+        ext_neg=[build_role(sop_class, scp_role=True) for sop_class in stores],
         evt_handlers=[(evt.EVT_PDU_RECV, partial(_note_rejection, rejections)), *handlers],
     )
     association.dimse = AnswersOnly(association)
@@ -95,7 +101,9 @@ def associate(
         association.is_rejected, association.is_aborted = True, False
         association.acceptor.primitive = rejection.to_primitive()
     if peer.tls is not None and association.is_aborted:
-        _log_tls_fault(peer, peer.tls, timeout_s)
+        fault = tls_fault(peer, peer.tls, timeout_s)
+        if fault:
+            log.warning("LM305 TLS with %s:%d: %s", peer.host, peer.port, fault)
     return association
 
 
@@ -104,8 +112,8 @@ def _note_rejection(rejections: list[A_ASSOCIATE_RJ], event: Event) -> None:
         rejections.append(event.pdu)
 
 
-def _log_tls_fault(peer: Peer, settings: PeerTls, timeout_s: float) -> None:
-    """Say why TLS fails, which pynetdicom keeps to itself: by shaking hands once more."""
+def tls_fault(peer: Peer, settings: PeerTls, timeout_s: float) -> str | None:
+    """Why TLS fails, which pynetdicom keeps to itself: by shaking hands once more."""
     context = tls.client_context(settings)
     try:
         with (
@@ -115,4 +123,5 @@ def _log_tls_fault(peer: Peer, settings: PeerTls, timeout_s: float) -> None:
             # By TLS 1.3 a server looks at our certificate only after the handshake.
             secured.recv(1)
     except OSError as error:
-        log.warning("LM305 TLS with %s:%d: %s", peer.host, peer.port, error)
+        return str(error)
+    return None

@@ -3,12 +3,15 @@
     <root>/<Series Instance UID>/lock                       held to number or write a revision
     <root>/<Series Instance UID>/<digest>/revision.json     which instances; written first
     <root>/<Series Instance UID>/<digest>/<n>-<kind>.dcm    objects to send, in order
+    <root>/<Series Instance UID>/<digest>/<n>.png           key slices for the status page
+    <root>/<Series Instance UID>/<digest>/about.json        model, remarks, texts of the pictures
     <root>/<Series Instance UID>/<digest>/bookmarks.json    written last: the analysis is done
     <root>/<Series Instance UID>/<digest>/settled           every destination has it, or it was
                                                             refused; the queue forgets it
 
 A revision is one set of instances of one series. The same set is the same revision, however
-often and in whatever order its instances arrive.
+often and in whatever order its instances arrive. Where a person lets another model look at it
+again, that makes a revision of its own.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from io import BytesIO
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from dicom_node.durable import DurableFolders, write_durably
+from dicom_node.spool import check_uid
 from plugin import Earlier, Kind, bookmark
 
 if TYPE_CHECKING:
@@ -47,6 +52,18 @@ class Revision:
     instances: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class About:
+    """What is known of an analysis besides its bookmarks."""
+
+    #: Name and version of the model; empty when that was not written down.
+    model: str = ""
+    #: One sentence for each instance that was left out, and why.
+    remarks: tuple[str, ...] = ()
+    #: What is to be seen on each picture.
+    pictures: tuple[str, ...] = ()
+
+
 class Revisions:
     """The folder of revisions; written by the workflow only."""
 
@@ -58,7 +75,10 @@ class Revisions:
     def freeze(self, series_uid: str, instances: Iterable[str]) -> Revision:
         """The revision of this set of instances, made now unless it exists."""
         uids = tuple(sorted(instances))
-        digest = sha256("\n".join(uids).encode()).hexdigest()[:16]
+        return self._number(series_uid, uids, uids)
+
+    def _number(self, series_uid: str, uids: tuple[str, ...], names: tuple[str, ...]) -> Revision:
+        digest = sha256("\n".join(names).encode()).hexdigest()[:16]
         with self._alone(series_uid):
             known = self.of(series_uid)
             for revision in known:
@@ -69,6 +89,10 @@ class Revisions:
             self._folders.make(folder)
             write_durably(folder / "revision.json", json.dumps(asdict(revision)).encode())
             return revision
+
+    def renew(self, known: Revision, model: str) -> Revision:
+        """The same instances for another model to look at, as a revision of its own."""
+        return self._number(known.series_uid, known.instances, (*known.instances, model))
 
     @contextmanager
     def _alone(self, series_uid: str) -> Iterator[None]:
@@ -87,24 +111,34 @@ class Revisions:
         """One revision that exists."""
         return self._read(self._root / series_uid / digest / "revision.json")
 
-    def save(self, revision: Revision, analysis: Analysis) -> None:
+    def made_at(self, revision: Revision) -> float:
+        """When this set of instances was fixed, seconds since the epoch."""
+        return (self._folder(revision) / "revision.json").stat().st_mtime
+
+    def save(self, revision: Revision, analysis: Analysis, model: str) -> None:
         """Write what the plugin gave; overwrites what a killed analysis left.
+
+        `model` is the plugin's version.
 
         Nothing is written when the analysis is done already: another worker was quicker, and
         what it wrote may be on its way.
         """
         with self._alone(revision.series_uid):
             if not self.is_done(revision):
-                self._write(self._folder(revision), analysis)
+                self._write(self._folder(revision), analysis, model)
 
-    def _write(self, folder: Path, analysis: Analysis) -> None:
+    def _write(self, folder: Path, analysis: Analysis, model: str) -> None:
         # It was refused before, and there is something to do about it again.
         (folder / "settled").unlink(missing_ok=True)
-        for left in folder.glob("*.dcm"):
+        for left in (*folder.glob("*.dcm"), *folder.glob("*.png")):
             left.unlink()
         for number, product in enumerate(analysis.objects):
             name = f"{number:03}-{product.kind}.dcm"
             write_durably(folder / name, _encoded(product.dataset))
+        for number, picture in enumerate(analysis.pictures):
+            write_durably(_picture(folder, number), picture.png)
+        about = About(model, analysis.remarks, tuple(p.text for p in analysis.pictures))
+        write_durably(folder / "about.json", json.dumps(asdict(about), indent=1).encode())
         records = [bookmark.to_record(b) for b in analysis.bookmarks]
         write_durably(folder / "bookmarks.json", json.dumps(records, indent=1).encode())
 
@@ -125,6 +159,8 @@ class Revisions:
         for kind in set(Kind) - {Kind.REPORT}:
             for path in self.objects(series_uid, digest, kind):
                 path.unlink()
+        for path in (self._root / series_uid / digest).glob("*.png"):
+            path.unlink()
 
     def outlived(self, series_uid: str) -> set[str]:
         """SOP Instance UIDs of settled revisions that no later revision needs."""
@@ -134,6 +170,13 @@ class Revisions:
         needed = {uid for revision in known if revision.number > last for uid in revision.instances}
         return {uid for revision in settled for uid in revision.instances} - needed
 
+    def drop(self, series_uid: str) -> None:
+        """Delete everything that was made of a series; for tests of an installation only.
+
+        Whoever sends the series again gets a report anew, which no archive may be given twice.
+        """
+        rmtree(self._root / check_uid(series_uid), ignore_errors=True)
+
     def objects(self, series_uid: str, digest: str, kind: Kind) -> list[Path]:
         """The DICOM files of one kind, in order."""
         return sorted((self._root / series_uid / digest).glob(f"*-{kind}.dcm"))
@@ -142,6 +185,24 @@ class Revisions:
         """The bookmarks of a revision whose analysis is done."""
         records = json.loads((self._folder(revision) / "bookmarks.json").read_bytes())
         return tuple(bookmark.from_record(record) for record in records)
+
+    def about(self, revision: Revision) -> About:
+        """What else is known of the analysis of a revision."""
+        path = self._folder(revision) / "about.json"
+        if not path.exists():
+            return About()  # not analysed yet, or before this was written down
+        record = json.loads(path.read_bytes())
+        return About(record["model"], tuple(record["remarks"]), tuple(record["pictures"]))
+
+    def has_seen(self, model: str, revision: Revision) -> bool:
+        """Whether that model has analysed these very instances."""
+        same = (r for r in self.of(revision.series_uid) if r.instances == revision.instances)
+        return any(self.about(each).model == model for each in same)
+
+    def picture(self, series_uid: str, digest: str, number: int) -> Path | None:
+        """The key slice of a bookmark (PNG), counted from 0; None when there is none any more."""
+        path = _picture(self._root / series_uid / digest, number)
+        return path if path.exists() else None
 
     def earlier(self, revision: Revision) -> Earlier | None:
         """What was last reported on the same series before this revision."""
@@ -157,6 +218,10 @@ class Revisions:
     def _read(self, path: Path) -> Revision:
         record = json.loads(path.read_bytes())
         return Revision(**record | {"instances": tuple(record["instances"])})
+
+
+def _picture(folder: Path, number: int) -> Path:
+    return folder / f"{number:03}.png"
 
 
 def _encoded(dataset: Dataset) -> bytes:

@@ -7,15 +7,21 @@ import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import plugin
-from dicom_node import audit, database, systemd, tls
+from dicom_node import audit, config, database, live, logs, systemd, telemetry, tls
 from dicom_node.crew import Crew, say_ready
-from dicom_node.errors import ConfigError
+from dicom_node.errors import ConfigError, NodeError
+from dicom_node.live import Live
+from dicom_node.presence import Presence
 from dicom_node.progress import Timed
 from dicom_node.reception import Reception
 from dicom_node.spool import Spool
+from dicom_node.totals import Totals
+from dicom_node.vitals import Vitals
+from dicom_node.web.access import read_token
+from dicom_node.web.server import open_server
 from dicom_node.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -42,47 +48,97 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
+#: What a running service is told: to stop within so many seconds, or to reload.
+Order = float | Literal["reload"]
+RELOAD: Final = "reload"
+
+
 class _Part(Protocol):
+    def renew(self) -> None:
+        """Go by the settings of this moment."""
+
     def stop(self, within_s: float) -> None: ...
 
 
 class Service:
     """One running process of a node."""
 
-    def __init__(self, settings: Settings, role: Role, listener_command: Sequence[str]) -> None:
-        """`listener_command` starts one listener in a process of its own; empty in such a one."""
-        self._settings = settings
+    def __init__(self, path: Path, role: Role, listener_command: Sequence[str]) -> None:
+        """Load the configuration at `path`.
+
+        `listener_command` starts one listener in a process of its own; empty in such a one.
+        """
+        self._path = path
+        self._settings = settings = config.load(path)
+        tls.check(settings)
+        telemetry.check(settings)
+        read_token(settings.web)
+        self._live = Live(lambda: self._settings)
         self._role = role
         self._listener_command = listener_command
         self._spool = open_spool(settings)
         self._trail = audit.open_trail(settings, _local_time)
         self._parts: list[_Part] = []
-        self._watchdog = systemd.Watchdog()
+        self._analyser: Plugin | None = None
+        self._vitals = Vitals()
+        self._totals = Totals()
+        self._presence: Presence | None = None
 
-    def run(self, stop: SimpleQueue[float]) -> None:
-        """Serve until `stop` gives the number of seconds within which to stop."""
+    def run(self, orders: SimpleQueue[Order]) -> None:
+        """Serve until an order gives the number of seconds within which to stop."""
+        if self._listener_command:
+            # From the beginning: who asks for a reload now is answered when the node is ready.
+            self._presence = Presence(Path(self._settings.node.state_dir))
         workshop = None if self._role is Role.LISTENER else self._start_workshop()
         if self._role is not Role.WORKER:
             self._start_reception()
         if workshop is not None:
             workshop.take_stock()
+        self._start_web()
         self._trail.started()
         log.info("LM001 ready")
         if not self._listener_command:
-            say_ready()
+            say_ready(self._vitals.stuck)
         else:
             systemd.notify("READY=1")
-            self._watchdog.start()
-        within_s = stop.get()
+            systemd.Watchdog(self._vitals.stuck).start()
+        while (order := orders.get()) == RELOAD:
+            self._reload()
         log.info("LM002 stopping")
         systemd.notify("STOPPING=1")
-        self._stop(within_s)
+        self._stop(float(order))
         log.info("LM003 stopped")
+
+    def _reload(self) -> None:
+        if self._presence is None:
+            self._take_over()
+            return
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._presence.say(self._take_over())
+        systemd.notify("READY=1")
+
+    def _take_over(self) -> str:
+        """Go by the configuration as it is now; what came of it, in words."""
+        try:
+            wanted = config.load(self._path)
+            tls.check(wanted)
+        except ConfigError as error:
+            log.error("LM008 configuration not taken over, nothing changes: %s", error)  # noqa: TRY400
+            return f"not taken over, nothing changes: {error}"
+        self._settings, waiting = live.take_over(self._settings, wanted)
+        logs.set_level(self._settings.node.log_level)
+        self._spool.reserve_bytes = reserve_bytes(self._settings)
+        for part in self._parts:
+            part.renew()
+        log.info("LM007 configuration taken over")
+        for key in waiting:
+            log.warning("LM009 %s: takes effect at the next start", key)
+        return "\n".join(["taken over", *(f"{key}: at the next start" for key in waiting)])
 
     def _start_workshop(self) -> Workshop:
         analyser = Timed(load_plugin(self._settings), self._settings.node.analysis_limit_s)
-        self._watchdog.watch(analyser.stuck)
-        workshop = Workshop(self._settings, self._spool, analyser, self._trail, _local_time)
+        self._vitals.watch("analysis", analyser.stuck)
+        workshop = Workshop(self._live, self._spool, analyser, self._trail, _local_time)
         if database.is_shared(self._settings):
             database.prepare(self._settings)  # the lease is kept in it
             workshop.hold_lease()
@@ -92,7 +148,9 @@ class Service:
             self._spool.sweep_parts()
             database.prepare(self._settings)
         analyser.warm_up()
+        self._analyser = analyser
         workshop.start()
+        self._vitals.watch("work queue", workshop.stuck)
         self._parts.append(workshop)
         return workshop
 
@@ -102,14 +160,32 @@ class Service:
             database.prepare(self._settings)
         count = self._settings.listener.processes
         if self._listener_command and count:
-            crew = Crew(self._listener_command, count)
+            crew = Crew(self._listener_command, count, self._totals)
             crew.start()
+            self._vitals.watch("listener", crew.stuck)
             self._parts.append(crew)
             return
         sop_classes = load_sop_classes(self._settings)
-        reception = Reception(self._settings, self._spool, sop_classes, self._trail)
+        reception = Reception(self._live, self._spool, sop_classes, self._trail)
         self._parts.append(reception)
         reception.start()
+        self._vitals.watch("listener", reception.stuck)
+
+    def _start_web(self) -> None:
+        if not self._settings.web.port or not self._listener_command:
+            return
+        server = open_server(
+            self._live,
+            receives=self._role is not Role.WORKER,
+            vitals=self._vitals,
+            totals=self._totals,
+            analyser=self._analyser,
+            spool=self._spool,
+            trail=self._trail,
+            clock=_local_time,
+        )
+        server.start()
+        self._parts.append(server)
 
     def _stop(self, within_s: float) -> None:
         """Stop receiving first; each part gets half of the time that is left."""
@@ -120,32 +196,42 @@ class Service:
             part.stop(left if is_last else left / 2)
         self._trail.stopped()
         self._trail.close()
+        if self._presence is not None:
+            self._presence.leave()
 
 
 def serve(
-    settings: Settings, stop: SimpleQueue[float], role: Role, listener_command: Sequence[str]
+    path: Path, orders: SimpleQueue[Order], role: Role, listener_command: Sequence[str]
 ) -> None:
-    """Run a node until `stop` gives the number of seconds within which to stop.
+    """Run a node with the configuration at `path` until an order gives the seconds to stop in.
 
-    Raises NodeError when another has the same name.
+    Raises ConfigError for its configuration, NodeError when another has the same name.
     """
-    tls.check(settings)
-    Service(settings, role, listener_command).run(stop)
+    Service(path, role, listener_command).run(orders)
 
 
 def open_spool(settings: Settings) -> Spool:
     """The received instances of the node with this configuration."""
-    reserve = settings.listener.disk_reserve_mb << 20
-    return Spool(Path(settings.node.state_dir) / "spool", reserve)
+    return Spool(Path(settings.node.state_dir) / "spool", reserve_bytes(settings))
+
+
+def reserve_bytes(settings: Settings) -> int:
+    """The space that must stay free on the disk of the spool."""
+    return settings.listener.disk_reserve_mb << 20
 
 
 def load_plugin(settings: Settings) -> Plugin:
-    """The plugin of the configuration. Raises ConfigError, naming the key."""
+    """The plugin of the configuration.
+
+    Raises ConfigError, naming the key, and NodeError for a damaged installation.
+    """
     wanted = sorted({kind for peer in settings.destination for kind in peer.objects})
     try:
         return plugin.load(settings.plugin.model_dump() | {"objects": wanted})
     except plugin.WrongSetting as error:
         raise ConfigError(f"plugin.{error}") from error
+    except plugin.PluginError as error:
+        raise NodeError(f"the plugin cannot be used: {error}") from error
     except ImportError as error:
         raise ConfigError(f"plugin.module: {error}") from error
 

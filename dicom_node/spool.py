@@ -26,6 +26,8 @@ from dicom_node.errors import InvalidUID, OutOfSpace
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from dicom_node.durable import Buffer
+
 #: Folder beside the shelves: what is arriving at this moment (dicom_node.arriving).
 ARRIVING = "arriving"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -59,13 +61,16 @@ class Spool:
 
     def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
         self.root = root
-        self._reserve_bytes = reserve_bytes
+        #: The space that must stay free on its disk.
+        self.reserve_bytes = reserve_bytes
         self._folders = DurableFolders()
         for shelf in Shelf:
             self._folders.make(root / shelf)
 
-    def add(self, shelf: Shelf, series_uid: str, sop_instance_uid: str, data: bytes) -> bool:
+    def add(self, shelf: Shelf, series_uid: str, sop_instance_uid: str, *pieces: Buffer) -> bool:
         """Keep an instance; on return it survives a power cut. False if it was held already.
+
+        `pieces` follow each other in the DICOM file (PS3.10).
 
         An instance that is held is not replaced: a SOP Instance UID names one instance for
         ever (PS3.5 9), so a second copy, in whatever encoding, says nothing new.
@@ -75,10 +80,10 @@ class Spool:
         folder = self._folder(shelf, series_uid)
         target = folder / f"{check_uid(sop_instance_uid)}.dcm"
         if target.exists():
-            return self._mend(target, data)
-        self._check_space(len(data))
+            return self._mend(target, b"".join(pieces))
+        self._check_space(sum(map(len, pieces)))
         self._folders.make(folder)
-        return add_durably(target, data)
+        return add_durably(target, *pieces)
 
     def _mend(self, target: Path, data: bytes) -> bool:
         """Make sure of an instance that is held; True if only its beginning was."""
@@ -135,6 +140,25 @@ class Spool:
         folder = self._folder(Shelf.SERIES, series_uid)
         return {path.stem for path in folder.glob("*.dcm")}
 
+    def find(self, sop_instance_uids: Collection[str]) -> dict[str, Path]:
+        """Where instances lie whose series nobody names; without those that are not held.
+
+        What came last is looked through first, and no more than it takes to find them all.
+        """
+        wanted, found = {f"{uid}.dcm": uid for uid in sop_instance_uids}, dict[str, Path]()
+        for folder in self._newest_first():
+            with suppress(FileNotFoundError):  # retention was quicker
+                for name in wanted.keys() & {entry.name for entry in os.scandir(folder)}:
+                    found[wanted[name]] = folder / name
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def _newest_first(self) -> list[Path]:
+        """Folders of all series; one that retention removes meanwhile comes last."""
+        folders = [f for s in (Shelf.SERIES, Shelf.ASIDE) for f in (self.root / s).iterdir()]
+        return sorted(folders, key=_changed_at, reverse=True)
+
     def series(self, shelf: Shelf) -> list[str]:
         """Series Instance UIDs of all series on one shelf."""
         return sorted(entry.name for entry in os.scandir(self.root / shelf) if entry.is_dir())
@@ -158,7 +182,7 @@ class Spool:
 
     def is_full(self) -> bool:
         """Whether the disk is under its reserve already."""
-        return shutil.disk_usage(self.root).free < self._reserve_bytes
+        return shutil.disk_usage(self.root).free < self.reserve_bytes
 
     def sweep_parts(self, older_than_s: float = 0.0) -> None:
         """Delete what a killed process left half written; none of it was acknowledged.
@@ -175,8 +199,16 @@ class Spool:
 
     def _check_space(self, size: int) -> None:
         free = shutil.disk_usage(self.root).free
-        if free - size < self._reserve_bytes:
-            raise OutOfSpace(f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB in reserve")
+        if free - size < self.reserve_bytes:
+            raise OutOfSpace(f"{free >> 20} MiB free, {self.reserve_bytes >> 20} MiB in reserve")
+
+
+def _changed_at(folder: Path) -> float:
+    """Seconds since the epoch; 0 where there is no such folder any more."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_torn(path: Path, data: bytes) -> bool:
@@ -194,6 +226,11 @@ def check_uid(uid: str) -> str:
 
     Raises InvalidUID, which does not quote the value: it may be a patient's name.
     """
-    if not _UID.fullmatch(uid):
+    if not is_uid(uid):
         raise InvalidUID(f"{len(uid)} characters in place of a UID are none")
     return uid
+
+
+def is_uid(text: str) -> bool:
+    """Whether that can be a UID, and a name in a folder."""
+    return _UID.fullmatch(text) is not None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dicom_node.config import Settings
     from dicom_node.config_tables import Destination
     from dicom_node.delivery import Alternatives, Sent
+    from dicom_node.live import Live
     from dicom_node.receipts import Receipts
     from dicom_node.revisions import Revision, Revisions
     from dicom_node.spool import Spool
@@ -60,7 +61,7 @@ class Steps:
 
     def __init__(
         self,
-        settings: Settings,
+        live: Live[Settings],
         spool: Spool,
         revisions: Revisions,
         receipts: Receipts,
@@ -69,7 +70,7 @@ class Steps:
         clock: Callable[[], datetime],
         trail: Trail = SILENT,
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._trail = trail
         self._spool = spool
         self._revisions = revisions
@@ -77,7 +78,14 @@ class Steps:
         self._completion = completion
         self._plugin = plugin
         self._clock = clock
-        self._destinations: Mapping[str, Destination] = {d.name: d for d in settings.destination}
+
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
+    @property
+    def _destinations(self) -> Mapping[str, Destination]:
+        return {peer.name: peer for peer in self._settings.destination}
 
     @property
     def destinations(self) -> list[str]:
@@ -87,7 +95,7 @@ class Steps:
     @property
     def keep_s(self) -> float:
         """Seconds that received instances stay after the last confirmation."""
-        return self._settings.retention.keep_h * 3600
+        return self._settings.retention.keep_s
 
     @property
     def outlived_before(self) -> float:
@@ -113,7 +121,8 @@ class Steps:
         again, anything else is a failure that a person can see and resume.
         """
         try:
-            return self._analyse(self._revisions.get(series_uid, digest))
+            revision = self._revisions.get(series_uid, digest)
+            return self._analyse(revision) | {"whole_at": self._revisions.made_at(revision)}
         except UnsuitableSeries as error:
             log.warning("LM402 series %s refused: %s", series_uid, error)
             return self._outcome(SeriesState.REFUSED, str(error))
@@ -147,24 +156,23 @@ class Steps:
         try:
             sent = self._send(series_uid, digest, destination)
         except Exception as error:
-            log.exception("LM509 series %s to %s: the try failed", series_uid, destination)
+            log.exception("LM509 series %s to destination %s: try failed", series_uid, destination)
             sent = delivery.Sent(delivery.Outcome.TRY_AGAIN, describe(error))
-        log.info("LM501 series %s to %s: %s", series_uid, destination, sent.reason)
+        log.info("LM501 series %s to destination %s: %s", series_uid, destination, sent.reason)
         if sent.outcome is delivery.Outcome.ACKNOWLEDGED:
             return self._outcome(DeliveryState.DELIVERED, sent.reason)
         slowly = sent.outcome is delivery.Outcome.UNWILLING
         again_s = next_try_s(self._settings.delivery, self._now() - since, slowly=slowly)
         if sent.outcome is delivery.Outcome.REFUSED or again_s is None:
-            log.error("LM502 series %s to %s: given up", series_uid, destination)
+            log.error("LM502 series %s to destination %s: given up", series_uid, destination)
             return self._outcome(DeliveryState.FAILED, sent.reason)
         if slowly:
-            log.warning("LM503 %s must be set up for what it gets: %s", destination, sent.reason)
+            log.warning("LM503 destination %s must be set up for it: %s", destination, sent.reason)
         return self._outcome(DeliveryState.RETRYING, sent.reason, again_s)
 
     def wants_proof(self, destination: str) -> bool:
         """Whether a destination must prove that it keeps what it acknowledged."""
-        peer = self._destinations.get(destination)
-        return peer is not None and peer.proof != "none"
+        return any(p.name == destination and p.proof != "none" for p in self._settings.destination)
 
     def forget(self, series_uid: str, digests: Sequence[str]) -> None:
         """Delete the received instances of settled revisions. What was reported stays.
@@ -224,7 +232,7 @@ class Steps:
             return self._outcome(SeriesState.REFUSED, "not for this plugin")
         earlier = self._revisions.earlier(revision)
         analysis = self._plugin.analyse(series, earlier, self._clock())
-        self._revisions.save(revision, analysis)
+        self._revisions.save(revision, analysis, self._plugin.version)
         for remark in analysis.remarks:
             log.info("LM404 series %s: %s", revision.series_uid, remark)
         reason = f"{len(analysis.bookmarks)} lesions, {len(analysis.remarks)} remarks"

@@ -42,18 +42,15 @@ def watchdog_s() -> float | None:
 
 
 class Watchdog:
-    """Gives signs of life while every check passes; a stuck part makes it fall silent.
+    """Gives signs of life while nothing is stuck, and falls silent when something is.
 
     The service manager then kills the node and starts it again, and its work goes on.
     """
 
-    def __init__(self) -> None:
-        self._checks: list[Callable[[], str | None]] = []
+    def __init__(self, check: Callable[[], str | None]) -> None:
+        """`check` says what is stuck, or None while there is progress."""
+        self._check = check
         self._stuck: str | None = None
-
-    def watch(self, check: Callable[[], str | None]) -> None:
-        """Add a check, which says what is stuck, or None while there is progress."""
-        self._checks.append(check)
 
     def start(self) -> None:
         """Watch in a thread of its own, where the service manager asked for it."""
@@ -65,7 +62,7 @@ class Watchdog:
 
     def look(self) -> None:
         """Give one sign of life, or say once what is stuck."""
-        stuck = next(filter(None, (check() for check in self._checks)), None)
+        stuck = self._check()
         if stuck is None:
             notify("WATCHDOG=1")
         elif stuck != self._stuck:

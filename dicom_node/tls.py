@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ssl
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from dicom_node.config_tables import PeerTls
 from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dicom_node.config import Settings
-    from dicom_node.config_tables import PeerTls, Tls
+    from dicom_node.config_tables import Tls
 
 #: What RFC 9325 4.2 recommends for TLS 1.2; the suites of TLS 1.3 are all good.
-_SUITES = (
+SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -25,46 +25,63 @@ _SUITES = (
 )
 
 
-@cache
+class _Peer(Protocol):
+    """A table that says how to reach a peer."""
+
+    @property
+    def tls(self) -> PeerTls | None:
+        """How it is secured, if it is."""
+        ...
+
+
+#: What is in use, by purpose and by the files that it was read from.
+_contexts: dict[tuple[ssl._SSLMethod, Tls], ssl.SSLContext] = {}
+
+
 def server_context(tls: Tls) -> ssl.SSLContext:
     """For the listener: a peer must show a certificate that `tls.ca` has signed.
 
     Raises ConfigError, naming the key within the table.
     """
-    return _context(ssl.PROTOCOL_TLS_SERVER, tls)
+    return _known(ssl.PROTOCOL_TLS_SERVER, tls)
 
 
-@cache
 def client_context(tls: PeerTls) -> ssl.SSLContext:
     """For associations that we request. Raises ConfigError, naming the key within the table."""
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls)
-    context.check_hostname = tls.check_host
-    return context
+    return _known(ssl.PROTOCOL_TLS_CLIENT, tls)
 
 
 def check(settings: Settings) -> None:
-    """Load every certificate of the configuration, so that what is wrong is known at start.
+    """Read every certificate of the configuration anew, so that what is wrong is known at once.
 
-    Raises ConfigError, naming the key.
+    From now on they are used as they were read here. Raises ConfigError, naming the key; then
+    those read before stay in use.
     """
-    for table, tls in _peers(settings):
+    fresh = {}
+    for table, protocol, tls in uses(settings):
         with _named(table):
-            client_context(tls)
-    if settings.listener.tls is not None:
-        with _named("listener.tls"):
-            server_context(settings.listener.tls)
+            fresh[protocol, tls] = _context(protocol, tls)
+    _contexts.update(fresh)
+
+
+def _known(protocol: ssl._SSLMethod, tls: Tls) -> ssl.SSLContext:
+    if (protocol, tls) not in _contexts:
+        _contexts[protocol, tls] = _context(protocol, tls)
+    return _contexts[protocol, tls]
 
 
 def _context(protocol: ssl._SSLMethod, tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(":".join(_SUITES))
+    context.set_ciphers(":".join(SUITES))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.verify_mode = ssl.CERT_REQUIRED
     _load_ca(context, "ca", tls.ca)
     # Alone first, because the library does not say which of the two files it cannot read.
     _load_ca(ssl.SSLContext(protocol), "certificate", tls.certificate)
     _load_own(context, tls)
+    if isinstance(tls, PeerTls):
+        context.check_hostname = tls.check_host
     return context
 
 
@@ -99,15 +116,31 @@ def _require_readable(key: str, name: str) -> None:
         raise ConfigError(f"{key}: {name}: cannot be read: {error.strerror}") from error
 
 
+def uses(settings: Settings) -> Iterator[tuple[str, ssl._SSLMethod, Tls]]:
+    """Every TLS table of the configuration by its name there, with what it is for."""
+    if settings.listener.tls is not None:
+        yield "listener.tls", ssl.PROTOCOL_TLS_SERVER, settings.listener.tls
+    moved_to = settings.harvest.destination
+    if moved_to is not None and moved_to.tls is not None:
+        yield "harvest.destination.tls", ssl.PROTOCOL_TLS_SERVER, moved_to.tls
+    for table, tls in _peers(settings):
+        yield table, ssl.PROTOCOL_TLS_CLIENT, tls
+
+
 def _peers(settings: Settings) -> Iterator[tuple[str, PeerTls]]:
-    query = settings.completion.query
-    if query is not None and query.tls is not None:
-        yield "completion.query.tls", query.tls
+    peers: list[tuple[str, _Peer | None]] = [
+        ("doctor", settings.doctor),
+        ("completion.query", settings.completion.query),
+        ("harvest.peer", settings.harvest.peer),
+    ]
+    for number, sender in enumerate(settings.listener.sender, start=1):
+        peers.append((f"listener.sender[{number}].report_to", sender.report_to))
     for number, destination in enumerate(settings.destination, start=1):
-        if destination.tls is not None:
-            yield f"destination[{number}].tls", destination.tls
-        if destination.proof_peer is not None and destination.proof_peer.tls is not None:
-            yield f"destination[{number}].proof_peer.tls", destination.proof_peer.tls
+        peers.append((f"destination[{number}]", destination))
+        peers.append((f"destination[{number}].proof_peer", destination.proof_peer))
+    for table, peer in peers:
+        if peer is not None and peer.tls is not None:
+            yield f"{table}.tls", peer.tls
 
 
 @contextmanager

@@ -7,39 +7,41 @@ which sleeps until bytes come, or a primitive from another thread.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
-from dicom_node.encoded import store_response
+from dicom_node.messages import TooLong
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
+    from dicom_node.messages import Messages
+
+log = logging.getLogger(__name__)
+
 #: An A-ASSOCIATE-RQ with 128 presentation contexts of 40 transfer syntaxes each fits twice.
 _LONGEST_NEGOTIATION = 1 << 18
-#: Command sets hold two UIDs and some numbers (PS3.7 9.3).
-_LONGEST_COMMAND = 1 << 16
-#: Of the message control header: the fragment is of a command set (PS3.8 E.2).
-_IS_COMMAND = 0x01
 #: Seconds that a peer gets to close the connection when the association is over.
 _FAREWELL_S = 0.2
-#: States of PS3.8 Table 9-10: idle, and waiting for the transport connection to close.
-_IDLE, _CLOSING = "Sta1", "Sta13"
-#: Message Control Header (PS3.8 E.2); a command set is far below every maximum length.
-_LAST_COMMAND_FRAGMENT = 0x03
+#: States of PS3.8 Table 9-10: idle, ready for data, and waiting for the connection to close.
+_IDLE, _READY, _CLOSING = "Sta1", "Sta6", "Sta13"
+#: Events of the same table: the connection closed, and a PDU that is none.
+_CLOSED, _INVALID = "Evt17", "Evt19"
+#: Type and length of a PDU (PS3.8 9.3.1).
+_PDU = struct.Struct(">BxL")
+_P_DATA_TF = 0x04
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,6 @@ class Limits:
     handshake_timeout_s: float = 10.0
 
 
-class TooLong(OSError):
-    """A peer sends more in one piece than it was told it may."""
-
-
 class Transport(AssociationSocket):
     """A socket that reads in large pieces, and gives up on peers that send drop by drop."""
 
@@ -76,6 +74,7 @@ class Transport(AssociationSocket):
         self._poll.register(sock, select.POLLIN)
         #: When the handshake must be over, by the monotonic clock; None once it is.
         self.deadline: float | None = None
+        self._unread = bytearray()
 
     @property
     def ready(self) -> bool:
@@ -92,6 +91,9 @@ class Transport(AssociationSocket):
         """
         if nr_bytes > self._longest:
             raise TooLong(f"a PDU of {nr_bytes} bytes; at most {self._longest} are allowed")
+        if self._unread:
+            data, self._unread = self._unread, bytearray()
+            return data
         data = bytearray(nr_bytes)
         view, filled = memoryview(data), 0
         deadline = self.deadline or monotonic() + self._limits.idle_timeout_s
@@ -104,6 +106,10 @@ class Transport(AssociationSocket):
         view.release()
         del data[filled:]
         return data
+
+    def unread(self, header: bytearray) -> None:
+        """The next read gives this."""
+        self._unread = header
 
     def drain(self) -> None:
         """Say no more, and throw away what comes until the peer closes, for a short while.
@@ -201,9 +207,42 @@ class UpperLayer(DULServiceProvider):
         """The peer has just said something, or it was we who kept it waiting."""
         self._heard_at = monotonic()
 
+    def silent_s(self) -> float:
+        """Seconds since the peer has said something."""
+        return monotonic() - self._heard_at
+
     def idle_remaining_s(self) -> float:
         """Seconds until the peer has been silent for too long."""
-        return max(0.0, self._heard_at + self._idle_timeout_s - monotonic())
+        return max(0.0, self._idle_timeout_s - self.silent_s())
+
+    def _read_pdu_data(self) -> None:
+        """Read one PDU; those with data, which nearly all are, go straight to the messages."""
+        if self.state_machine.current_state != _READY:
+            super()._read_pdu_data()
+            return
+        header = self._read(_PDU.size)
+        if header is None:
+            return
+        kind, length = _PDU.unpack(header)
+        if kind != _P_DATA_TF:
+            self.socket.unread(header)
+            super()._read_pdu_data()
+            return
+        body = self._read(length)
+        if body is not None and not cast("Messages", self.assoc.dimse).receive(body):
+            self.event_queue.put(_INVALID)
+
+    def _read(self, count: int) -> bytearray | None:
+        """So many bytes, or None when the peer does not send them."""
+        try:
+            data = self.socket.recv(count)
+        except OSError as error:
+            log.debug("%s", error)
+            data = bytearray()
+        if len(data) == count:
+            return data
+        self.event_queue.put(_CLOSED)
+        return None
 
     def _wait(self, timeout_s: float | None) -> None:
         """Wait for the socket or the bell."""
@@ -212,55 +251,3 @@ class UpperLayer(DULServiceProvider):
         self._poll.poll(None if timeout_s is None else 1000 * timeout_s + 1)
         with suppress(BlockingIOError):
             os.eventfd_read(self._bell)
-
-
-class Messages(DIMSEServiceProvider):
-    """Puts messages together from their fragments, and keeps of each no more than it may hold.
-
-    The end of a data set that is too long is dropped, but the message completes: it can then be
-    refused by name, and the next one on the association is not lost with it.
-    """
-
-    def __init__(self, association: Association, longest: int) -> None:
-        super().__init__(association)
-        self._longest = longest
-        self._command_length = self._data_set_length = 0
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Add fragments. Raises TooLong for a command set without end."""
-        fragments = primitive.presentation_data_value_list
-        primitive.presentation_data_value_list = [self._bounded(*f) for f in fragments]
-        super().receive_primitive(primitive)
-        if self.message is None:
-            self._command_length = self._data_set_length = 0
-
-    def _bounded(self, context_id: int, data: bytes) -> Any:
-        """A fragment, or its control header alone (PS3.8 E.2) behind one byte too many."""
-        if data[0] & _IS_COMMAND:
-            self._command_length += len(data)
-            if self._command_length > _LONGEST_COMMAND:
-                raise TooLong(f"a command set of more than {_LONGEST_COMMAND} bytes")
-            return [context_id, data]
-        is_enough = self._data_set_length > self._longest
-        self._data_set_length += len(data) - 1
-        return [context_id, data[:1] if is_enough else data]
-
-    def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message; a C-STORE response, of which there are many, by the short way."""
-        if not _is_plain_store_response(primitive):
-            super().send_msg(primitive, context_id)
-            return
-        pdata = P_DATA()
-        command = bytes([_LAST_COMMAND_FRAGMENT]) + store_response(primitive)
-        pdata.presentation_data_value_list.append((context_id, command))
-        self.dul.send_pdu(pdata)
-
-
-def _is_plain_store_response(primitive: Any) -> bool:
-    """Without the comment and the offending elements that a handler may give (PS3.7 C)."""
-    return (
-        isinstance(primitive, C_STORE)
-        and primitive.MessageIDBeingRespondedTo is not None
-        and primitive.ErrorComment is None
-        and primitive.OffendingElement is None
-    )

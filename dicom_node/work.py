@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+from urllib.parse import quote, unquote
 
 #: Version of the walk. Raise it only when work that is pending under the old one cannot be
 #: finished by the new code; pending work of another version waits for that version.
@@ -11,6 +12,8 @@ WALK_VERSION = "1"
 
 #: Names of the workflows, each on a queue of the same name.
 SETTLE, ANALYSE, DELIVER, PROVE, RETIRE = "settle", "analyse", "deliver", "prove", "retire"
+#: Beside the walk: a sender is told what we hold of what it sent.
+VOUCH = "vouch"
 
 
 class Outcome(TypedDict):
@@ -24,6 +27,9 @@ class Outcome(TypedDict):
     at: float
     #: Seconds until the next try; None when there will be none.
     again_s: float | None
+    #: Of an analysis that gave a report: when the series was whole, seconds since the epoch. The
+    #: queue itself may know that only to the second.
+    whole_at: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,29 @@ class DeliveryId:
     def is_about(self, other: DeliveryId) -> bool:
         """Whether both are tries of the same delivery."""
         return replace(self, work=other.work, attempt=other.attempt) == other
+
+
+@dataclass(frozen=True)
+class VouchId:
+    """One try to report to a sender what we hold of what it asked about (PS3.4 J.3.3)."""
+
+    #: Its AE title.
+    sender: str
+    #: Transaction UID (0008,1195) of its request.
+    transaction_uid: str
+    #: From 0.
+    attempt: int
+
+    def __str__(self) -> str:
+        """The workflow id; an AE title may hold slashes."""
+        return f"{VOUCH}/{quote(self.sender, safe='')}/{self.transaction_uid}/{self.attempt}"
+
+    @staticmethod
+    def parse(text: str) -> VouchId:
+        """Read a workflow id back."""
+        _, sender, transaction_uid, attempt = text.split("/")
+        return VouchId(unquote(sender), transaction_uid, int(attempt))
+
+    def next(self) -> VouchId:
+        """The try after this one."""
+        return replace(self, attempt=self.attempt + 1)

@@ -5,6 +5,7 @@
     analyse(series, revision)  the plugin, once for each revision
     deliver(..., destination)  one try; a failed one schedules the next
     prove(..., destination)    one look for proof that the destination keeps the report
+    vouch(sender, request)     one try to tell a sender what we hold of what it sent
     retire(series)             pixels deleted, after confirmation and retention
 
 Workflow ids are made of what they name, so starting the same work twice starts it once.
@@ -21,7 +22,7 @@ from dbos import DBOS, Debouncer, SetEnqueueOptions, SetWorkflowID
 from dicom_node import database
 from dicom_node.spool import Shelf
 from dicom_node.states import DeliveryState, SeriesState
-from dicom_node.work import ANALYSE, DELIVER, PROVE, RETIRE, SETTLE, AnalysisId, DeliveryId
+from dicom_node.work import ANALYSE, DELIVER, PROVE, RETIRE, SETTLE, VOUCH, AnalysisId, DeliveryId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dicom_node.ledger import Ledger
     from dicom_node.proof import Proofs
     from dicom_node.steps import Steps
+    from dicom_node.vouching import Vouching
     from dicom_node.work import Outcome
 
 #: How often a worker looks for work, s. Each look is one small query.
@@ -47,15 +49,23 @@ class Workflows:
     """Registers the walk with dbos; make it once in a process, before DBOS.launch."""
 
     def __init__(
-        self, steps: Steps, proofs: Proofs, ledger: Ledger, *, parallel_deliveries: int
+        self,
+        steps: Steps,
+        proofs: Proofs,
+        vouching: Vouching,
+        ledger: Ledger,
+        *,
+        parallel_deliveries: int,
     ) -> None:
         self._steps = steps
         self._proofs = proofs
+        self._vouching = vouching
         self._ledger = ledger
         self._limits = {SETTLE: _PARALLEL_LOOKS, ANALYSE: 1, RETIRE: 1}
-        self._limits_per_destination = {DELIVER: parallel_deliveries, PROVE: parallel_deliveries}
+        self._limits_per_peer = dict.fromkeys((DELIVER, PROVE, VOUCH), parallel_deliveries)
         self._running: set[str] = set()
         self._register()
+        vouching.register(self._busy, _MOST_RECOVERIES)
         self._settle_later: Debouncer[[str], None] = Debouncer(SETTLE, queue=SETTLE)
         self._retire_later: Debouncer[[str, str], None] = Debouncer(RETIRE, queue=RETIRE)
 
@@ -63,7 +73,7 @@ class Workflows:
         """Start taking work; to be called after DBOS.launch."""
         for name, limit in self._limits.items():
             DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=_POLL_S)
-        for name, limit in self._limits_per_destination.items():
+        for name, limit in self._limits_per_peer.items():
             DBOS.register_queue(
                 name, partition_worker_concurrency=limit, polling_interval_sec=_POLL_S
             )
@@ -112,6 +122,8 @@ class Workflows:
             self.retire_later(arguments[0], Shelf(arguments[1]))
         elif work.name == ANALYSE:
             self._analyse_later(AnalysisId.parse(work.workflow_id).next())
+        elif work.name == VOUCH:
+            self._vouching.again(work.workflow_id, arguments)
         else:
             this, (since, resends) = DeliveryId.parse(work.workflow_id), arguments[-2:]
             self._try_later(this.next(this.work), since, resends)

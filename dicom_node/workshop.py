@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from dbos import DBOS
 
-from dicom_node import database, query
+from dicom_node import database, query, telemetry
 from dicom_node.arriving import Arriving
 from dicom_node.audit import Party
 from dicom_node.completion import Completion
 from dicom_node.ledger import Ledger
-from dicom_node.proof import Proofs
+from dicom_node.metered import MeteredProofs, MeteredSteps
 from dicom_node.receipts import Receipts
 from dicom_node.recovery import Recovery
 from dicom_node.revisions import Revisions
 from dicom_node.spool import ARRIVING
-from dicom_node.steps import Steps
 from dicom_node.transactions import Transactions
+from dicom_node.vouching import Vouching
 from dicom_node.workflow import Workflows
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dicom_node.audit import Trail
+    from dicom_node.completion import Count
     from dicom_node.config import Settings
+    from dicom_node.live import Live
     from dicom_node.spool import Spool
     from plugin import Plugin
 
@@ -38,13 +40,14 @@ class Workshop:
 
     def __init__(
         self,
-        settings: Settings,
+        live: Live[Settings],
         spool: Spool,
         analyser: Plugin,
         trail: Trail,
         clock: Callable[[], datetime],
     ) -> None:
-        self._settings = settings
+        self._live = live
+        settings = live.now
         self._spool = spool
         self._analyser = analyser
         self._trail = trail
@@ -74,12 +77,19 @@ class Workshop:
             self._lease,
             executor_id=self._settings.node.name,
             quiet_period_s=self._settings.completion.quiet_period_s,
-            keep_s=self._settings.retention.keep_h * 3600,
+            keep_s=self._live.part(lambda settings: settings.retention.keep_s),
         )
 
     def take_stock(self) -> None:
         """Look for what was dropped, now that series can arrive again."""
         self._recovery.start()
+
+    def renew(self) -> None:
+        """Nothing: its parts ask for their settings each time."""
+
+    def stuck(self) -> str | None:
+        """What keeps work from being done, if anything does."""
+        return self._recovery.stuck()
 
     def stop(self, within_s: float) -> None:
         """Let running work end, or leave it for the next start."""
@@ -87,11 +97,16 @@ class Workshop:
         self._recovery.stop(within_s)
         left = max(1, round(deadline - time.monotonic()))
         DBOS.destroy(workflow_completion_timeout_sec=left)
+        telemetry.close(self._settings)
         self._lease.release()
 
+    @property
+    def _settings(self) -> Settings:
+        return self._live.now
+
     def _make_workflows(self) -> Workflows:
-        steps = Steps(
-            self._settings,
+        steps = MeteredSteps(
+            self._live,
             self._spool,
             self._revisions,
             self._receipts,
@@ -102,22 +117,23 @@ class Workshop:
         )
         return Workflows(
             steps,
-            Proofs(self._settings, self._receipts, self._transactions, self._clock, self._trail),
+            MeteredProofs(self._live, self._receipts, self._transactions, self._clock, self._trail),
+            Vouching(self._live, self._spool, self._clock),
             Ledger(DBOS),
             parallel_deliveries=self._settings.delivery.parallel,
         )
 
     def _make_completion(self) -> Completion:
         return Completion(
-            self._settings.completion,
+            self._live.part(lambda settings: settings.completion),
             self._spool,
             self._revisions,
-            count=self._make_count(),
+            choose_count=self._choose_count,
             is_arriving=Arriving(self._spool.root / ARRIVING).has,
             started_at=time.time(),
         )
 
-    def _make_count(self) -> Callable[[str, str], int | None] | None:
+    def _choose_count(self) -> Count | None:
         peer = self._settings.completion.query
         if peer is None:
             return None

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from plugin.bookmark import Bookmark
-from plugin.errors import UnsuitableSeries, WrongSetting
+from plugin.errors import PluginError, UnsuitableSeries, WrongSetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,15 @@ __all__ = [
     "Analysis",
     "Bookmark",
     "Earlier",
+    "Facts",
+    "Judgement",
     "Kind",
+    "Picture",
     "Plugin",
+    "PluginError",
     "Product",
     "Series",
+    "Trial",
     "UnsuitableSeries",
     "WrongSetting",
     "load",
@@ -82,6 +87,16 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A bookmark's key slice for people, with the diameters drawn."""
+
+    #: The picture (PNG).
+    png: bytes
+    #: What is to be seen, for those who do not see it.
+    text: str
+
+
+@dataclass(frozen=True)
 class Analysis:
     """What one series gave."""
 
@@ -92,6 +107,27 @@ class Analysis:
     objects: tuple[Product, ...]
     #: One sentence for each instance that was left out of the volume, and why.
     remarks: tuple[str, ...] = ()
+    #: One for each bookmark, in the same order, or none at all.
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What runs, and where: for whoever watches a node or installs one."""
+
+    #: Name and version of the model, such as "lesionmark-lung 2".
+    model: str
+    #: SHA-256 of its weights, 64 hexadecimal digits, compared with what was shipped when they
+    #: were read; empty without weights.
+    weights_sha256: str
+    #: Where it runs: "cuda", "mps" or "cpu".
+    device: str
+    #: What the device is called by its maker or by the system.
+    device_name: str
+    #: Memory of a device of its own, bytes; None where it uses that of the machine.
+    memory_bytes: int | None = None
+    #: How much of that is in use, by whomever, bytes.
+    memory_used_bytes: int | None = None
 
 
 class Plugin(Protocol):
@@ -105,6 +141,10 @@ class Plugin(Protocol):
     @property
     def sop_classes(self) -> frozenset[str]:
         """SOP Class UIDs of the instances that can be part of a series to analyse."""
+        ...
+
+    def facts(self) -> Facts:
+        """What runs, and where, at this moment; quick, at any time, from any thread."""
         ...
 
     def accepts(self, series: Series) -> bool:
@@ -127,6 +167,41 @@ class Plugin(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a report on a series of known truth says."""
+
+    #: What is there and what is reported, for a person.
+    seen: str
+    #: One sentence for each thing that is wrong; empty for a report that is right.
+    faults: tuple[str, ...]
+
+
+class Trial(Protocol):
+    """How a plugin is tried where it is installed, without a patient."""
+
+    @property
+    def patient_id(self) -> str:
+        """Patient ID of all that a trial makes; says that it is a test."""
+        ...
+
+    def decodable(self) -> frozenset[str]:
+        """Transfer Syntax UIDs that an installation can decode which is whole."""
+        ...
+
+    def undecodable(self) -> Mapping[str, str]:
+        """Those that this one cannot, each with the reason; found out by decoding."""
+        ...
+
+    def write(self, folder: Path, now: datetime) -> Series:
+        """Write a series of known truth into a folder, under UIDs that are new at `now`."""
+        ...
+
+    def judge(self, document: Dataset) -> Judgement:
+        """Compare a report on that series with the truth."""
+        ...
+
+
 def load(settings: Mapping[str, Any]) -> Plugin:
     """Build the plugin that `settings["module"]` names ("plugin.analysis" for CT).
 
@@ -138,6 +213,34 @@ def load(settings: Mapping[str, Any]) -> Plugin:
     build = import_module(settings["module"]).build
     plugin: Plugin = build(settings)
     return plugin
+
+
+def trial(settings: Mapping[str, Any]) -> Trial | None:
+    """The trial of the plugin, without building it: its module's `trial`, if it has one.
+
+    Raises ImportError.
+    """
+    make = getattr(import_module(settings["module"]), "trial", None)
+    return None if make is None else cast("Trial", make())
+
+
+def produced(settings: Mapping[str, Any]) -> Mapping[Kind, tuple[str, ...]]:
+    """SOP Class UIDs of the objects of each kind: its module's `PRODUCED`, if it has that.
+
+    Those of a report are forms of it, the best first. Raises ImportError.
+    """
+    found: Mapping[Kind, tuple[str, ...]]
+    found = getattr(import_module(settings["module"]), "PRODUCED", {})
+    return found
+
+
+def specimen(settings: Mapping[str, Any]) -> tuple[Product, ...]:
+    """One object of each kind that the plugin makes: its module's `specimen`, if it has one.
+
+    Raises ImportError.
+    """
+    make = getattr(import_module(settings["module"]), "specimen", tuple)
+    return cast("tuple[Product, ...]", make())
 
 
 def sop_classes(settings: Mapping[str, Any]) -> frozenset[str]:

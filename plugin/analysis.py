@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plugin import Analysis, Earlier, Kind, Series, planes, report, volume
+from plugin import Analysis, Earlier, Facts, Kind, Series, planes, report, volume
 from plugin.bookmark import Bookmark
 from plugin.detector import Detection, Detector, load
 from plugin.errors import WrongSetting
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from plugin import Product
+    from plugin.chest_trial import ChestTrial
     from plugin.volume import Volume
 
 #: The storage classes of CT images.
 SOP_CLASSES = planes.CT_STORAGE
+#: SOP Classes of the objects of each kind.
+PRODUCED = report.SOP_CLASSES
 #: Lesions with a lower score are not reported, unless the settings say otherwise.
 DEFAULT_THRESHOLD = 0.5
 
@@ -44,6 +48,10 @@ class LesionAnalysis:
     def sop_classes(self) -> frozenset[str]:
         """The storage classes of CT images."""
         return SOP_CLASSES
+
+    def facts(self) -> Facts:
+        """What the detector says of itself."""
+        return self.detector.facts()
 
     def accepts(self, series: Series) -> bool:
         """Whether the series holds CT slices; reads headers only."""
@@ -71,7 +79,10 @@ class LesionAnalysis:
             now=now,
         )
         objects, remarks = report.products(findings, self.kinds)
-        return Analysis(bookmarks, objects, ct.remarks + remarks)
+        pictures = tuple(
+            report.picture(ct, bookmark, number) for number, bookmark in enumerate(bookmarks, 1)
+        )
+        return Analysis(bookmarks, objects, ct.remarks + remarks, pictures)
 
     def _sorted(self, detections: list[Detection]) -> list[Detection]:
         """Best score first, equal scores by their place."""
@@ -97,6 +108,20 @@ class LesionAnalysis:
             mean_hu=measured.mean_hu,
             volume_mm3=measured.volume_mm3,
         )
+
+
+def trial() -> ChestTrial:
+    """How to try it."""
+    from plugin.chest_trial import ChestTrial  # its phantom is for trials only
+
+    return ChestTrial()
+
+
+def specimen() -> tuple[Product, ...]:
+    """One object of each kind, on images of nobody, without a network."""
+    from plugin.specimens import products  # for descriptions only
+
+    return products(LesionAnalysis)
 
 
 def build(settings: Mapping[str, Any]) -> LesionAnalysis:

@@ -109,17 +109,28 @@ def box(mask: Mask) -> Box:
 
 def longest(mask: Mask, row_mm: float, column_mm: float) -> float:
     """Length of the longest diameter of a region, mm; see `diameters`."""
-    start, end = _farthest(outline(mask) * (column_mm, row_mm))
+    return longest_within(outline(mask), row_mm, column_mm)
+
+
+def longest_within(edges: Points, row_mm: float, column_mm: float) -> float:
+    """Length of the longest diameter within edges, mm; see `diameters_within`."""
+    start, end = _farthest(edges * (column_mm, row_mm))
     return float(np.linalg.norm(end - start))
 
 
 def diameters(mask: Mask, row_mm: float, column_mm: float) -> Diameters:
-    """Longest diameter and longest perpendicular diameter of a region (Eisenhauer et al. 2009).
+    """Diameters of a region: `mask` [row, column], not empty; see `diameters_within`."""
+    return diameters_within(outline(mask), row_mm, column_mm)
 
-    `mask` [row, column] is not empty; rows lie `row_mm`, columns `column_mm` apart.
+
+def diameters_within(edges: Points, row_mm: float, column_mm: float) -> Diameters:
+    """Longest diameter and longest perpendicular diameter (Eisenhauer et al. 2009).
+
+    `edges` [segments, 2 ends, (column, row)] bound an area that is no line; rows lie `row_mm`,
+    columns `column_mm` apart.
     """
     scale = np.array([column_mm, row_mm])
-    edges = outline(mask) * scale  # [segments, 2 ends, (x, y)] in mm
+    edges = edges * scale  # [segments, 2 ends, (x, y)] in mm
     start, end = _farthest(edges)
     long_axis = _axis(start / scale, end / scale)
     short_axis = _axis(*(point / scale for point in _widest_across(edges, start, end)))

@@ -17,3 +17,9 @@ def derive(*parts: str) -> UID:
     ("ab", "c") differ.
     """
     return UID(f"2.25.{uuid5(NAMESPACE, chr(0).join(parts)).int}")
+
+
+#: Names this implementation in associations and in file meta information (PS3.7 D.3.3.2).
+IMPLEMENTATION_CLASS_UID = derive("implementation")
+#: The same in words, at most 16 characters.
+IMPLEMENTATION_VERSION_NAME = "LESIONMARK"

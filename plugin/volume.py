@@ -104,13 +104,21 @@ def read(paths: Iterable[Path]) -> Volume:
     planes, left_out = stack([p for path, header in suitable for p in planes_of(path, header)])
     headers = {plane.uid: plane.header for plane in planes}
     return Volume(
-        hu=_attenuation(planes),
+        hu=attenuation(planes),
         affine=affine(planes),
         slices=tuple(Slice(plane.uid, plane.frame_number) for plane in planes),
         headers=tuple(headers.values()),
         remarks=tuple(sorted(remarks + left_out)),
         left_out=frozenset(seen - headers.keys()),
     )
+
+
+def decoded(path: Path) -> NDArray[np.float32]:
+    """A single-frame image in HU, [row, column], by the way on which a series is read.
+
+    Raises UnsuitableSeries when no installed decoder can read it.
+    """
+    return np.asarray(attenuation(planes_of(path, dcmread(path, stop_before_pixels=True)))[0])
 
 
 def affine(planes: Sequence[Plane]) -> NDArray[np.float64]:
@@ -150,7 +158,7 @@ def _suitable(
         seen.add(uid)
 
 
-def _attenuation(planes: Sequence[Plane]) -> NDArray[np.float32]:
+def attenuation(planes: Sequence[Plane]) -> NDArray[np.float32]:
     """Decode a stack into HU, [slice, row, column], one slice at a time."""
     header = planes[0].header
     shape = (len(planes), int(header.Rows), int(header.Columns))

@@ -59,3 +59,32 @@ def protect(key: Path, password: str) -> Path:
 
 def _openssl(*arguments: str | Path) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+_CA_OF_THE_PAST = """\
+[ca]
+default_ca = past
+[past]
+database = {folder}/index.txt
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
+def expired(folder: Path) -> Keys:
+    """A certificate that ended years ago, signed by itself."""
+    folder.mkdir(parents=True)
+    (folder / "index.txt").write_text("")
+    (folder / "ca.cnf").write_text(_CA_OF_THE_PAST.format(folder=folder))
+    request, key, certificate = (folder / f"old.{kind}" for kind in ("csr", "key", "pem"))
+    _openssl("req", *_NEW_KEY, "-subj", "/CN=old", "-keyout", key, "-out", request)
+    _openssl(
+        "ca", "-batch", "-notext", "-selfsign", "-config", folder / "ca.cnf", "-keyfile", key,
+        "-startdate", "20200101000000Z", "-enddate", "20210101000000Z",
+        "-in", request, "-out", certificate,
+    )  # fmt: skip
+    return Keys(certificate, key, certificate)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from deploy.processes import LocalProcess, free_port, listens
+from deploy.processes import LOOPBACK, LocalProcess, free_port, listens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 AE_TITLE = "DCMQRSCP"
@@ -16,6 +17,7 @@ NetworkTCPPort  = {port}
 MaxPDUSize      = 131072
 MaxAssociations = 16
 HostTable BEGIN
+{hosts}
 HostTable END
 VendorTable BEGIN
 VendorTable END
@@ -28,8 +30,11 @@ AETable END
 class Dcmqrscp:
     """One archive in a folder of its own; for a `with` statement."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises FileNotFoundError where DCMTK is not installed."""
+    def __init__(self, folder: Path, move_to: Mapping[str, int] | None = None) -> None:
+        """`move_to` are ports on loopback by AE title, to which it may send by C-MOVE.
+
+        Raises FileNotFoundError where DCMTK is not installed.
+        """
         program = shutil.which("dcmqrscp")
         if program is None:
             raise FileNotFoundError("dcmqrscp is not installed (Debian package dcmtk)")
@@ -39,7 +44,15 @@ class Dcmqrscp:
         self.storage.mkdir(parents=True)
         configuration = folder / "dcmqrscp.cfg"
         configuration.write_text(
-            _CONFIGURATION.format(port=self.port, ae_title=AE_TITLE, storage=self.storage)
+            _CONFIGURATION.format(
+                port=self.port,
+                ae_title=AE_TITLE,
+                storage=self.storage,
+                hosts="\n".join(
+                    f"{title.lower()} = ({title}, {LOOPBACK}, {port})"
+                    for title, port in (move_to or {}).items()
+                ),
+            )
         )
         self.process = LocalProcess(
             "dcmqrscp",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import BasicTextSRStorage, CTImageStorage, ExplicitVRLittleEndian
 
-from plugin import Analysis, Kind, Product, UnsuitableSeries
+from plugin import Analysis, Bookmark, Facts, Kind, Picture, Product, UnsuitableSeries
+from plugin.bookmark import LesionType
 from plugin.uids import derive
 
 if TYPE_CHECKING:
@@ -25,16 +28,33 @@ _GATE_LIMIT_S = 60
 
 
 SOP_CLASSES = frozenset({CTImageStorage})
+REMARKS = ("one instance was <b>left out</b>",)
+
+
+def _png(grey: int) -> bytes:
+    png = BytesIO()
+    Image.new("L", (16, 16), grey).save(png, "PNG")
+    return png.getvalue()
+
+
+PICTURES = tuple(Picture(_png(90 * n), f"what picture {n} shows") for n in (1, 2))
+PRODUCED = {Kind.REPORT: (BasicTextSRStorage,)}
 
 
 @dataclass(frozen=True)
 class FakePlugin:
-    """Refuses series of fewer than three instances, fails on those of exactly thirteen."""
+    """Refuses series of fewer than three instances, fails on those of exactly thirteen.
+
+    It sees two lesions in those of exactly eleven.
+    """
 
     #: While this file exists the analysis does not end.
     gate: Path
     version: str = "fake-1"
     sop_classes: frozenset[str] = SOP_CLASSES
+
+    def facts(self) -> Facts:
+        return Facts(self.version, "", "cpu", "none")
 
     def accepts(self, series: Series) -> bool:
         return bool(series.instances)
@@ -50,6 +70,9 @@ class FakePlugin:
         if len(headers) == 13:
             # An error that quotes what it could not deal with, as they do.
             float(str(headers[0].PatientName))
+        if len(headers) == 11:
+            found = tuple(lesion(headers[0], number) for number in range(2))
+            return Analysis(found, self.report(headers, earlier, now), REMARKS, PICTURES)
         return Analysis((), self.report(headers, earlier, now))
 
     def report(
@@ -65,7 +88,28 @@ class FakePlugin:
 
 
 def build(settings: Mapping[str, Any]) -> FakePlugin:
-    return FakePlugin(Path(settings["gate"]))
+    return FakePlugin(Path(settings["gate"]), settings.get("version", "fake-1"))
+
+
+def lesion(header: Dataset, number: int) -> Bookmark:
+    """A lesion that nobody has seen, smaller from one to the next."""
+    return Bookmark(
+        series_instance_uid=header.SeriesInstanceUID,
+        sop_instance_uid=header.SOPInstanceUID,
+        frame_number=None,
+        slice_index=number,
+        long_axis=((1.0, 2.0), (4.0, 6.0)),
+        short_axis=((1.5, 5.0), (3.5, 3.0)),
+        long_axis_mm=12.34 - number,
+        short_axis_mm=7.5 - number,
+        box=(1.0, 2.0, 4.0, 6.0),
+        slice_range=(number, number),
+        lesion_type=LesionType.LUNG,
+        score=0.9 - number / 10,
+        tracking_uid=f"2.25.{number + 1}",
+        mean_hu=31.5,
+        volume_mm3=640.0,
+    )
 
 
 def report_on(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pynetdicom.association import Association
 
-    from dicom_node.ledger import SeriesStatus
+    from dicom_node.standing import SeriesStatus
     from tests.instances import WrittenSeries
 
 #: AE title that tests send with.
@@ -70,6 +70,7 @@ class Node:
             },
             "completion": {"quiet_period_s": 1.0, "cap_s": 30.0},
             "plugin": {"module": module},
+            "web": {"port": 0},
             "delivery": {"first_retry_s": 0.5, "longest_retry_s": 2.0, "timeout_s": 5.0},
         }
         if module.startswith("tests."):

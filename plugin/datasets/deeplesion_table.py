@@ -58,15 +58,20 @@ def read_table(path: Path) -> list[Row]:
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows; they must agree in their further columns, else ValueError."""
-    listed = list(rows)
-    further = [name for name, _ in listed[0].further] if listed else []
-    if any([name for name, _ in row.further] != further for row in listed):
-        raise ValueError("the rows have different further columns")
+    """Write rows one by one; they must agree in their further columns, else ValueError."""
+    further: list[str] | None = None
     with path.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow([*COLUMNS, *further])
-        writer.writerows(_texts(row) for row in listed)
+        for row in rows:
+            names = [name for name, _ in row.further]
+            if further is None:
+                further = names
+                writer.writerow([*COLUMNS, *further])
+            if names != further:
+                raise ValueError("the rows have different further columns")
+            writer.writerow(_texts(row))
+        if further is None:
+            writer.writerow(COLUMNS)
 
 
 @dataclass(frozen=True)

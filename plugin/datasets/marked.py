@@ -2,22 +2,26 @@
 
 A list of objects: `series_dir` (relative to the folder), `patient` (optional) and `lesions`, each
 with `key_slice` (index from 0, ascending z), `key_bbox_px` (column0, row0, column1, row1, from 0),
-and optionally `recist` (`long_mm`, `short_mm`), `label`, and `group`: marks with the same group
-are of one lesion, by several readers or on several slices.
+and optionally `recist` (`long_mm`, `short_mm`, and `long_px`: column, row, column, row), `label`,
+`bbox_px` (column0, row0, slice0, column1, row1, slice1, the extent in all directions), `contours`
+(each with `slice` and `points_px`, a list of column and row), and `group`: marks with the same
+group are of one lesion, by several readers or on several slices.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from plugin.datasets.errors import InvalidDataset
+from plugin.datasets.outlines import Contour
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from plugin.bookmark import Box
+    from plugin.bookmark import Axis, Box
 
 #: File name of the table.
 TABLE = "lesions.json"
@@ -37,6 +41,12 @@ class Mark:
     axes_mm: tuple[float, float] | None
     #: What it is, in the words of the data set.
     label: str
+    #: Ends of the long axis, (column, row) in pixels; None where nobody drew it.
+    long_axis: Axis | None = None
+    #: First and last slice index; None where nobody told them.
+    extent: tuple[int, int] | None = None
+    #: What bounds the lesion, slice by slice; empty where nobody outlined it.
+    contours: tuple[Contour, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,41 @@ def _series(folder: Path, entry: Any, where: str) -> MarkedSeries:
 
 
 def _mark(lesion: dict[str, Any]) -> Mark:
-    column0, row0, column1, row1 = map(float, lesion["key_bbox_px"])
-    recist = lesion.get("recist")
+    box, recist = _box(lesion["key_bbox_px"]), lesion.get("recist")
     return Mark(
         group=int(lesion.get("group", 0)),
         slice_index=int(lesion["key_slice"]),
-        box=(column0, row0, column1, row1),
+        box=box,
         axes_mm=(float(recist["long_mm"]), float(recist["short_mm"])) if recist else None,
         label=str(lesion.get("label", "not given")),
+        long_axis=_long_axis(recist),
+        extent=_extent(lesion.get("bbox_px")),
+        contours=tuple(_contour(each) for each in lesion.get("contours", ())),
     )
+
+
+def _box(edges: list[float]) -> Box:
+    """Raises ValueError for what is no box."""
+    column0, row0, column1, row1 = map(float, edges)
+    if not (isfinite(column0 + row0 + column1 + row1) and column0 <= column1 and row0 <= row1):
+        raise ValueError(f"key_bbox_px {edges} is no box")
+    return column0, row0, column1, row1
+
+
+def _long_axis(recist: dict[str, Any] | None) -> Axis | None:
+    if not recist or "long_px" not in recist:
+        return None
+    x0, y0, x1, y1 = map(float, recist["long_px"])
+    return (x0, y0), (x1, y1)
+
+
+def _extent(box: list[float] | None) -> tuple[int, int] | None:
+    if box is None:
+        return None
+    _, _, first, _, _, last = map(float, box)
+    return int(first), int(last)
+
+
+def _contour(record: dict[str, Any]) -> Contour:
+    points = tuple((float(x), float(y)) for x, y in record["points_px"])
+    return Contour(int(record["slice"]), points)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from plugin import Facts
     from plugin.bookmark import LesionType
     from plugin.volume import Volume
 
@@ -38,6 +39,10 @@ class Detector(Protocol):
 
         It changes whenever detections may change.
         """
+        ...
+
+    def facts(self) -> Facts:
+        """What runs, and where, at this moment."""
         ...
 
     def warm_up(self) -> None:

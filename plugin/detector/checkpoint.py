@@ -27,6 +27,8 @@ class Weights(NamedTuple):
     version: str
     #: What the network says where a score is to be 0.5, 0 to 1.
     midpoint: float
+    #: SHA-256 of the file they were read from, in hexadecimal; empty for weights from nowhere.
+    sha256: str = ""
 
 
 class DamagedWeights(PluginError):
@@ -45,13 +47,14 @@ def read(folder: Path, name: str = NAME) -> Weights:
     """
     record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     content = (folder / f"{name}.safetensors").read_bytes()
-    if sha256(content).hexdigest() != record["sha256"]:
+    digest = sha256(content).hexdigest()
+    if digest != record["sha256"]:
         raise DamagedWeights(f"{name}.safetensors does not have the hash in {name}.json")
     shape = {key: tuple(value) for key, value in record["architecture"].items()}
     network = Network(Architecture(**shape))
     network.load_state_dict({key: value.float() for key, value in parse(content).items()})
     network.eval().requires_grad_(False)
-    return Weights(network, str(record["version"]), float(record["midpoint"]))
+    return Weights(network, str(record["version"]), float(record["midpoint"]), digest)
 
 
 def write(weights: Weights, folder: Path, name: str = NAME) -> None:

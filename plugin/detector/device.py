@@ -10,6 +10,7 @@ from typing import Final
 
 import torch
 
+from plugin import Facts
 from plugin.errors import WrongSetting
 
 #: Kinds of device, the fastest first, and "auto" for the first that is there.
@@ -49,6 +50,18 @@ def available() -> list[str]:
         "cpu": True,
     }
     return [kind for kind in KINDS if has.get(kind)]
+
+
+def facts(device: torch.device, model: str, weights_sha256: str) -> Facts:
+    """What runs on a device, and how much of its memory is in use."""
+    name, total, used = platform.machine(), None, None
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        free, total = torch.cuda.mem_get_info(device)
+        used = total - free
+    elif device.type == "mps":
+        total, used = torch.mps.recommended_max_memory(), torch.mps.driver_allocated_memory()
+    return Facts(model, weights_sha256, device.type, name, total, used)
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from plugin.bookmark import LesionType
 from plugin.detector import Detection, checkpoint
-from plugin.detector.device import Room, choose, keep_memory, return_memory
+from plugin.detector.device import Room, choose, facts, keep_memory, return_memory
 from plugin.detector.lattice import Lattice, lattice, sample, source
 from plugin.detector.lungs import closed, lungs
 from plugin.detector.network import INPUT_SPACING
@@ -21,10 +21,12 @@ from plugin.detector.response import Candidate, Response, respond
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from plugin import Facts
     from plugin.detector.network import Network
     from plugin.volume import Volume
 
@@ -91,7 +93,7 @@ class Lungs:
 
 @dataclass(frozen=True)
 class LearnedDetector:
-    """Finds nodules and masses of the lung."""
+    """Finds nodules and masses of the lung; with a network that tells types, of the whole body."""
 
     #: In evaluation mode, on its device.
     network: Network
@@ -101,8 +103,14 @@ class LearnedDetector:
     version: str
     #: What the network says where the score is to be 0.5, 0 to 1.
     midpoint: float = 0.5
+    #: SHA-256 of the weights, in hexadecimal.
+    weights_sha256: str = ""
     #: What the device had memory for; it changes when the device runs out of it.
     room: Room = field(default_factory=Room)
+
+    def facts(self) -> Facts:
+        """What runs, and where, at this moment."""
+        return facts(self.device, self.version, self.weights_sha256)
 
     def warm_up(self) -> None:
         """One small pass: libraries are loaded and kernels chosen before they are needed."""
@@ -120,7 +128,8 @@ class LearnedDetector:
     def _look(self, volume: Volume) -> list[Found]:
         """One candidate for each lesion of a volume, best score first."""
         hu = source(volume, self.device)
-        place = look_for_lungs(hu, volume)
+        everywhere = bool(self.network.architecture.types)
+        place = whole_body(volume) if everywhere else look_for_lungs(hu, volume)
         if place is None:
             return []
         found = self._pass(volume, hu, place, 1.0)
@@ -144,7 +153,7 @@ class LearnedDetector:
             mask=piece.mask,
             offset=piece.offset,
             score=self._score(found),
-            lesion_type=LesionType.LUNG,
+            lesion_type=_lesion_type(found.candidate),
         )
 
     def _score(self, found: Found) -> float:
@@ -156,17 +165,28 @@ def shipped(kind: str = "auto") -> LearnedDetector:
 
     Raises DamagedWeights, and WrongSetting where there is no such device.
     """
+    return trained(checkpoint.shipped(), checkpoint.NAME, kind)
+
+
+def trained(folder: Path, name: str, kind: str = "auto") -> LearnedDetector:
+    """The detector with the weights `name` of a folder. Raises as `shipped` does, and OSError."""
     device = choose(kind)
     keep_memory()
-    weights = checkpoint.read(checkpoint.shipped())
+    weights = checkpoint.read(folder, name)
     network = weights.network.to(device)
-    return LearnedDetector(network, device, weights.version, weights.midpoint)
+    return LearnedDetector(network, device, weights.version, weights.midpoint, weights.sha256)
 
 
 def spacing(coarser: float) -> tuple[float, float, float]:
     """Voxels of a pass, mm (z, y, x)."""
     z, y, x = INPUT_SPACING
     return z * coarser, y * coarser, x * coarser
+
+
+def _lesion_type(candidate: Candidate) -> LesionType:
+    """What the network says; one that tells no types was made for the lungs."""
+    place = candidate.lesion_type
+    return LesionType.LUNG if place is None else tuple(LesionType)[place]
 
 
 def merge(finer: Sequence[Found], coarse: Sequence[Found], coarser: float) -> list[Found]:
@@ -218,7 +238,13 @@ def look_for_lungs(hu: Tensor, volume: Volume) -> Lungs | None:
         outside = ndimage.distance_transform_edt(~closed(lung, LUNG_MM)) * LUNG_MM
         return Lungs(grid, outside)
     narrow = min(grid.shape[1:]) * LUNG_MM < NARROW_MM
-    return Lungs(grid, np.zeros(grid.shape)) if narrow else None
+    return whole_body(volume) if narrow else None
+
+
+def whole_body(volume: Volume) -> Lungs:
+    """Every place of a volume, for a network that looks for lesions outside the lungs too."""
+    grid = lattice(volume, (LUNG_MM, LUNG_MM, LUNG_MM))
+    return Lungs(grid, np.zeros(grid.shape))
 
 
 def best(found: Sequence[Found]) -> list[Found]:

@@ -35,8 +35,10 @@ class Architecture:
     channels: tuple[int, ...] = (32, 64, 128, 128)
     #: Residual blocks on the way down at each of these levels.
     blocks: tuple[int, ...] = (1, 3, 3, 2)
+    #: Lesion types that it tells apart, in the order of LesionType; empty for none.
+    types: tuple[str, ...] = ()
 
-    def to_record(self) -> dict[str, list[int]]:
+    def to_record(self) -> dict[str, list[int | str]]:
         """The shape as a JSON record."""
         return {name: list(value) for name, value in asdict(self).items()}
 
@@ -54,6 +56,8 @@ class Maps(NamedTuple):
     direction: Tensor
     #: Logit of "inside a lesion"; 1 channel, on the input's grid.
     mask: Tensor
+    #: Logits of the lesion types; one channel a type, 2 mm grid; None of a network without.
+    types: Tensor | None = None
 
 
 class StandardisedConv(nn.Conv3d):
@@ -96,7 +100,7 @@ class Residual(nn.Module):
 
 
 class Network(nn.Module):
-    """Centre, size, direction and mask of lesions from two windows of a CT volume.
+    """Centre, size, direction, mask and perhaps type of lesions from two windows of a CT volume.
 
     Four resolutions down, a feature pyramid up to the finest, 1x1x1 heads there.
     """
@@ -121,6 +125,8 @@ class Network(nn.Module):
         self.last = StandardisedConv(channels[0], channels[0])
         self.heads = nn.Conv3d(channels[0], 1 + 3 + 3 + 2 + STRIDE**2, 1)
         self._start_heads()
+        types = self.architecture.types
+        self.types = nn.Conv3d(channels[0], len(types), 1) if types else None
 
     def _start_heads(self) -> None:
         """Rare centres, and lesions of 8 mm, before anything is learned."""
@@ -148,10 +154,12 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Maps:
         """[batch, windows, z, y, x] with y and x even -> maps."""
-        centre, offset, log_size, direction, mask = self.heads(self.features(x)).split(
+        features = self.features(x)
+        centre, offset, log_size, direction, mask = self.heads(features).split(
             (1, 3, 3, 2, STRIDE**2), dim=1
         )
-        return Maps(centre, offset, log_size, direction, depth_to_space(mask))
+        types = None if self.types is None else self.types(features)
+        return Maps(centre, offset, log_size, direction, depth_to_space(mask), types)
 
 
 def space_to_depth(x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -43,6 +43,8 @@ class Candidate:
     size_mm: tuple[float, float, float]
     #: Angle from the x to the long axis, towards y, in radians.
     angle: float
+    #: Place of its type in the order of LesionType; None where the network tells no types.
+    lesion_type: int | None = None
 
 
 class Response(NamedTuple):
@@ -108,7 +110,7 @@ def _maps(network: Network, hu: Tensor, lattice: Lattice, computed: slice) -> Ma
     deep = slice(max(-z, 0), depth - z)
     coarse = deep, _at(-y, height, STRIDE), _at(-x, width, STRIDE)
     fine = deep, _at(-y, height, 1), _at(-x, width, 1)
-    cropped = Maps(*(each[:, :, *coarse] for each in maps))
+    cropped = Maps(*(each[:, :, *coarse] for each in maps if each is not None))
     return cropped._replace(mask=maps.mask[:, :, *fine])
 
 
@@ -146,7 +148,11 @@ def _candidates(maps: Maps, kept: tuple[int, int], start: int, scale: float) -> 
     z, y, x = where.T
     heads = torch.cat((maps.offset, maps.log_size, maps.direction), dim=1)[0, :, z, y, x]
     rows = torch.cat((where.T, values[None], heads.float())).T.double().cpu().numpy()
-    return [_candidate(row, start, scale) for row in rows]
+    candidates = [_candidate(row, start, scale) for row in rows]
+    if maps.types is None:
+        return candidates
+    kinds = maps.types[0, :, z, y, x].argmax(dim=0).tolist()
+    return [replace(each, lesion_type=k) for each, k in zip(candidates, kinds, strict=True)]
 
 
 def _candidate(row: NDArray[np.float64], start: int, scale: float) -> Candidate:

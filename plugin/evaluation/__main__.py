@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plugin.detector import load
+from plugin.detector.learned import trained
 from plugin.errors import PluginError
 from plugin.evaluation.cases import lesion_free_series
 from plugin.evaluation.judge import Verdict, by_luna16, judge
@@ -75,6 +76,12 @@ def _parser() -> ArgumentParser:
         action="store_true",
         help="not only held-out patches and the test split: for scans never trained on",
     )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="NAME.safetensors, as `lesionmark train` writes it; default: those that ship",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the curves as PNG")
     return parser
@@ -85,13 +92,17 @@ def _evaluate(arguments: Namespace) -> Iterator[Summary]:
     protocols = chosen(arguments.data, arguments.protocol)
     cases = [(each, each.cases(arguments.data, arguments.all)) for each in protocols]
     lesion_free = lesion_free_series(arguments.negatives)
-    detector = load()
+    detector = _detector(arguments.weights)
     free = _judge_all(detector, lesion_free, by_luna16, "lesion-free scans")
     for protocol, marked in cases:
         verdicts = _judge_all(detector, marked, protocol.rule, protocol.name)
         summary = summarise(detector.version, protocol, verdicts, free)
         _print(protocol, summary)
         yield summary
+
+
+def _detector(weights: Path | None) -> Detector:
+    return load() if weights is None else trained(weights.parent, weights.stem)
 
 
 def _judge_all(detector: Detector, cases: Sequence[Case], rule: Rule, title: str) -> list[Verdict]:

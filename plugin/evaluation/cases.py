@@ -141,11 +141,17 @@ def _patch_case(patch: Patch) -> Case:
     return Case(patch.name, scan, lambda: _patch_volume(patch), truths)
 
 
-def masked_truth(mask: NDArray[np.bool_], volume: Volume, lesion_type: str) -> Truth:
-    """A lesion whose every voxel is marked, [slice, row, column] of the volume."""
-    measured = measure(mask, (0, 0, 0), volume).diameters
+def masked_truth(
+    mask: NDArray[np.bool_],
+    volume: Volume,
+    lesion_type: str,
+    offset: tuple[int, int, int] = (0, 0, 0),
+) -> Truth:
+    """A lesion whose every voxel is marked, [slice, row, column] of the volume from `offset` on."""
+    measured = measure(mask, offset, volume).diameters
     axes = measured.long_axis_mm, measured.short_axis_mm
-    return Truth(volume.to_patient(np.argwhere(mask).mean(axis=0)), axes[0], axes, lesion_type)
+    centre = volume.to_patient(np.argwhere(mask).mean(axis=0) + offset)
+    return Truth(centre, axes[0], axes, lesion_type)
 
 
 def _patch_volume(patch: Patch) -> Volume:

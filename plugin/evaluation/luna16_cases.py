@@ -6,13 +6,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from plugin.bookmark import LesionType
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.luna16 import EXCLUDED, TABLE, UNMEASURED, Sphere, read_luna16
-from plugin.evaluation.cases import Case, Truth, check_filled
+from plugin.datasets.series_folders import by_series
+from plugin.evaluation.cases import Case, Truth
 from plugin.volume import read
 
 if TYPE_CHECKING:
@@ -28,12 +27,11 @@ def annotated_series(folder: Path) -> list[Case]:
     nodules = _by_series(read_luna16(folder / TABLE))
     excluded = folder / EXCLUDED
     irrelevant = _by_series(read_luna16(excluded) if excluded.is_file() else ())
-    check_filled(folder / "series")
-    series = {path: _series_uid(path) for path in sorted((folder / "series").iterdir())}
-    if not any(uid in nodules for uid in series.values()):
+    series = by_series(folder / "series")
+    if not any(uid in nodules for uid in series):
         raise InvalidDataset(f"{folder / TABLE}: has no nodule of the series in {folder}/series")
     return [
-        _case(path, nodules.get(uid, ()), irrelevant.get(uid, ())) for path, uid in series.items()
+        _case(path, nodules.get(uid, ()), irrelevant.get(uid, ())) for uid, path in series.items()
     ]
 
 
@@ -57,13 +55,3 @@ def _by_series(spheres: Iterable[Sphere]) -> Mapping[str, list[Sphere]]:
     for each in spheres:
         groups[each.series_instance_uid].append(each)
     return groups
-
-
-def _series_uid(folder: Path) -> str:
-    """Series Instance UID of the first instance of a folder."""
-    check_filled(folder)
-    first = min(folder.iterdir())
-    try:
-        return str(dcmread(first, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)
-    except (InvalidDicomError, AttributeError) as error:
-        raise InvalidDataset(f"{first}: {error}") from error

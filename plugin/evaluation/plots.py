@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from plugin.evaluation.errors import AxisError
     from plugin.evaluation.resampling import Estimate
@@ -73,31 +74,38 @@ def _draw_precision_recall(axes: Axes, summary: Summary) -> None:
 
 
 def _draw_long_axis(axes: Axes, summary: Summary) -> None:
-    _draw_bland_altman(axes, summary, 0, summary.everything.long_axis, "Long axis")
+    draw_bland_altman(axes, _compared(summary, 0), summary.everything.long_axis, "Long axis")
 
 
 def _draw_short_axis(axes: Axes, summary: Summary) -> None:
-    _draw_bland_altman(axes, summary, 1, summary.everything.short_axis, "Short axis")
+    draw_bland_altman(axes, _compared(summary, 1), summary.everything.short_axis, "Short axis")
 
 
-def _draw_bland_altman(
-    axes: Axes, summary: Summary, axis: int, error: AxisError | None, title: str
+def _compared(summary: Summary, axis: int) -> NDArray[np.float64]:
+    """Measured and true length of the lesions that an error counts, mm, [lesions, 2]."""
+    pairs = [
+        (m.finding.axes_mm[axis], m.truth.axes_mm[axis])
+        for m in summary.meetings
+        if m.finding and m.truth.axes_mm and m.score > summary.threshold
+    ]
+    return np.array(pairs).reshape(-1, 2)
+
+
+def draw_bland_altman(
+    axes: Axes,
+    pairs: NDArray[np.float64],
+    error: AxisError | None,
+    title: str,
+    difference: str = "measured minus true",
 ) -> None:
-    """Difference against mean, for the lesions that the error counts."""
-    pairs = np.array(
-        [
-            (m.finding.axes_mm[axis], m.truth.axes_mm[axis])
-            for m in summary.meetings
-            if m.finding and m.truth.axes_mm and m.score > summary.threshold
-        ]
-    ).reshape(-1, 2)
+    """Difference against mean of lengths in mm, [lesions, 2] (Bland and Altman 1986)."""
     axes.scatter(pairs.mean(axis=1), pairs[:, 0] - pairs[:, 1], s=12, alpha=0.6)
     axes.axhline(0.0, color="black", linewidth=0.8)
     if error is not None:
         _draw_line(axes, error.bias, "bias")
         _draw_line(axes, error.lower_limit, "lower limit of agreement")
         _draw_line(axes, error.upper_limit, "upper limit of agreement")
-    axes.set(xlabel="mean of both, mm", ylabel="measured minus true, mm", title=title)
+    axes.set(xlabel="mean of both, mm", ylabel=f"{difference}, mm", title=title)
 
 
 def _draw_line(axes: Axes, at: Estimate, name: str) -> None:

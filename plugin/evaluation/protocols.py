@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from plugin.datasets import deeplesion_folder, luna16, marked
 from plugin.datasets.errors import InvalidDataset
-from plugin.evaluation import cases, deeplesion_cases, luna16_cases
+from plugin.evaluation import cases, deeplesion_cases, lidc_cases, luna16_cases
 from plugin.evaluation.froc import DEEPLESION_POINTS, LUNA16_POINTS
 from plugin.evaluation.judge import by_deeplesion, by_luna16
 
@@ -61,10 +61,12 @@ def chosen(folder: Path, name: str | None) -> list[Protocol]:
 
 
 def _whole_series(folder: Path) -> list[Case]:
-    """Of `lesions.json` where there is one, else of LUNA16's tables."""
+    """Of `lesions.json` where there is one, else of LUNA16's tables, else of LIDC's readers."""
     if (folder / marked.TABLE).is_file():
         return cases.marked_series(folder)
-    return luna16_cases.annotated_series(folder)
+    if (folder / luna16.TABLE).is_file():
+        return luna16_cases.annotated_series(folder)
+    return lidc_cases.read_by_all(folder)
 
 
 def _all_scans(with_lesions: Scans, free: Scans) -> tuple[Scans, str]:
@@ -79,10 +81,12 @@ def _key_slices(with_lesions: Scans, _: Scans) -> tuple[Scans, str]:
     return with_lesions, "image"
 
 
-#: Tables of whole series.
-_WHOLE_SERIES = (marked.TABLE, luna16.TABLE)
+#: What says where the lesions of whole series are.
+_WHOLE_SERIES = (marked.TABLE, luna16.TABLE, lidc_cases.READINGS)
 #: Said where a folder holds nothing.
-LAYOUT = "nodules/ with nodules.csv, series with lesions.json or annotations.csv, or Images_png"
+LAYOUT = (
+    "nodules/ with nodules.csv, series with lesions.json, annotations.csv or lidc/, or Images_png"
+)
 
 PROTOCOLS = (
     Protocol(
@@ -100,9 +104,7 @@ PROTOCOLS = (
         rule=by_luna16,
         points=LUNA16_POINTS,
         mean_points=LUNA16_POINTS,
-        suits=lambda folder: any(
-            (folder / name).is_file() for name in (marked.TABLE, luna16.TABLE)
-        ),
+        suits=lambda folder: any((folder / name).exists() for name in _WHOLE_SERIES),
         cases=lambda folder, _: _whole_series(folder),
         counted=_all_scans,
     ),

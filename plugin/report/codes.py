@@ -10,11 +10,14 @@ from typing import Final
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import ChestCADSRStorage, ColonCADSRStorage, MammographyCADSRStorage
 
 from plugin.bookmark import LesionType
 
 # Document, TID 1500 "Measurement Report" (PS3.16 Annex A) and the templates it includes.
 IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
+#: SR Storage classes whose reports programs write (PS3.4 B.5).
+CAD_REPORTS: Final = frozenset({MammographyCADSRStorage, ChestCADSRStorage, ColonCADSRStorage})
 #: CID 7021 "Measurement Report Document Titles".
 MEASUREMENT_REPORTS: Final = (
     IMAGING_MEASUREMENT_REPORT,
@@ -25,8 +28,12 @@ MEASUREMENT_REPORTS: Final = (
 LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
 ENGLISH: Final = Code("en", "RFC5646", "English")
 OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")
+PERSON: Final = Code("121006", "DCM", "Person")
 DEVICE: Final = Code("121007", "DCM", "Device")
+PERSON_OBSERVER_NAME: Final = Code("121008", "DCM", "Person Observer Name")
 DEVICE_OBSERVER_UID: Final = Code("121012", "DCM", "Device Observer UID")
+DEVICE_OBSERVER_NAME: Final = Code("121013", "DCM", "Device Observer Name")
+DEVICE_OBSERVER_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name")
 PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure Reported")
 CT_UNSPECIFIED_BODY_REGION: Final = Code("25045-6", "LN", "CT unspecified body region")
 IMAGING_MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
@@ -69,11 +76,16 @@ MORPHOLOGICALLY_ABNORMAL_STRUCTURE: Final = Code(
     "49755003", "SCT", "Morphologically Abnormal Structure"
 )
 FINDING_SITE: Final = Code("363698007", "SCT", "Finding Site")
+ALGORITHM: Final = Code("111001", "DCM", "Algorithm Name")
 ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
 LONG_AXIS: Final = Code("103339001", "SCT", "Long Axis")
 SHORT_AXIS: Final = Code("103340004", "SCT", "Short Axis")
 LONG_AXIS_SRT: Final = Code("G-A185", "SRT", "Long Axis")
 SHORT_AXIS_SRT: Final = Code("G-A186", "SRT", "Short Axis")
+MAJOR_AXIS: Final = Code("131187009", "SCT", "Major Axis")
+MINOR_AXIS: Final = Code("131188004", "SCT", "Minor Axis")
+MAJOR_AXIS_SRT: Final = Code("G-A193", "SRT", "Major Axis")
+MINOR_AXIS_SRT: Final = Code("G-A194", "SRT", "Minor Axis")
 CERTAINTY: Final = Code("111012", "DCM", "Certainty of Finding")
 ATTENUATION: Final = Code("112031", "DCM", "Attenuation Coefficient")
 MEAN: Final = Code("373098007", "SCT", "Mean")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 
 from plugin.report import codes
-from plugin.uids import derive
+from plugin.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derive
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 #: Manufacturer, and name of the device that observes.
 DEVICE_NAME = "lesionmark"
-#: Names this implementation in file meta information (PS3.7 D.3.3.2).
-IMPLEMENTATION_CLASS_UID = derive("implementation")
-IMPLEMENTATION_VERSION_NAME = "LESIONMARK"
 #: Most characters of a value of VR LO (PS3.5 6.2).
 LO_LENGTH = 64
 

@@ -116,11 +116,11 @@ def pixel_spacing(header: Dataset, frame_number: int | None) -> tuple[float, flo
     Enhanced images keep it in the Pixel Measures Functional Group (PS3.3 C.7.6.16.2.1).
     Raises InvalidReport when the header does not have it.
     """
-    for holder in _holders(header, frame_number, "PixelMeasuresSequence"):
-        if "PixelSpacing" in holder:
-            down, across = holder.PixelSpacing
-            return float(down), float(across)
-    raise InvalidReport(f"instance {header.SOPInstanceUID} has no Pixel Spacing")
+    spacing = attribute(header, frame_number, "PixelMeasuresSequence", "PixelSpacing")
+    if not spacing:
+        raise InvalidReport(f"instance {header.SOPInstanceUID} has no Pixel Spacing")
+    down, across = spacing
+    return float(down), float(across)
 
 
 def rescale(header: Dataset, frame_number: int | None) -> tuple[float, float]:
@@ -133,6 +133,16 @@ def rescale(header: Dataset, frame_number: int | None) -> tuple[float, float]:
         if "RescaleSlope" in holder and "RescaleIntercept" in holder:
             return float(holder.RescaleSlope), float(holder.RescaleIntercept)
     return 1.0, 0.0
+
+
+def attribute(
+    header: Dataset, frame_number: int | None, functional_group: str, keyword: str
+) -> list[float] | None:
+    """The values of an attribute of an image or one of its frames; None when there are none."""
+    for holder in _holders(header, frame_number, functional_group):
+        if holder.get(keyword):
+            return list(holder[keyword].value)
+    return None
 
 
 def _holders(header: Dataset, frame_number: int | None, functional_group: str) -> list[Dataset]:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pydicom.uid import (
+    UID,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
 from plugin import Kind, Product
 from plugin.errors import InvalidReport
 from plugin.report import (
@@ -32,6 +40,15 @@ MADE_AND_CHECKED_BY: Final[dict[Kind, tuple[Encoder, Check]]] = {
     Kind.PRESENTATION_STATE: (presentation_state.encode, checks.presentation_state.check),
     Kind.KEY_OBJECTS: (key_objects.encode, checks.key_objects.check),
     Kind.SEGMENTATION: (segmentation.encode, checks.segmentation.check),
+}
+
+#: SOP Classes of the objects of each kind; those of the report are forms of it, best first.
+SOP_CLASSES: Final[dict[Kind, tuple[UID, ...]]] = {
+    Kind.REPORT: document.SOP_CLASSES,
+    Kind.KEY_IMAGES: (SecondaryCaptureImageStorage,),
+    Kind.PRESENTATION_STATE: (GrayscaleSoftcopyPresentationStateStorage,),
+    Kind.KEY_OBJECTS: (KeyObjectSelectionDocumentStorage,),
+    Kind.SEGMENTATION: (SegmentationStorage,),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydicom.multival import MultiValue
 
 from plugin.errors import InvalidReport
 from plugin.report import codes
@@ -43,8 +45,13 @@ def find(item: Dataset, code: Code, value_type: str | None = None) -> list[Datas
 
 def lesion_groups(document: Dataset) -> list[Dataset]:
     """The Measurement Groups of a Measurement Report, in order; none in an empty one."""
+    return [group for _, _, group in paths_to_lesions(document)]
+
+
+def paths_to_lesions(document: Dataset) -> list[tuple[Dataset, Dataset, Dataset]]:
+    """For each of these groups the report, the Imaging Measurements and the group."""
     return [
-        group
+        (document, container, group)
         for container in find(document, codes.IMAGING_MEASUREMENTS)
         for group in find(container, codes.MEASUREMENT_GROUP)
     ]
@@ -105,6 +112,31 @@ def reference(item: Dataset, where: str) -> tuple[str, int | None]:
             frames = referenced.get("ReferencedFrameNumber")
             return str(referenced.ReferencedSOPInstanceUID), None if frames is None else int(frames)
     raise InvalidReport(f"{where} refers to no image")
+
+
+def values(value: Any) -> list[Any]:
+    """The values of an element, which pydicom gives as one, as several or as none."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, MultiValue | list) else [value]
+
+
+def resolved(document: Dataset, item: Dataset) -> Dataset:
+    """The item, or the first child it has by reference (PS3.3 C.17.3.2.5), which stands elsewhere.
+
+    Raises InvalidReport for a reference to an item that is not there.
+    """
+    for child in content(item):
+        path = child.get("ReferencedContentItemIdentifier")
+        if path:
+            target = document
+            for number in values(path)[1:]:
+                children = content(target)
+                if not 0 < number <= len(children):
+                    raise InvalidReport(f"there is no content item {path} to refer to")
+                target = children[number - 1]
+            return target
+    return item
 
 
 def referenced_uids(item: Dataset) -> Iterator[str]:

@@ -24,6 +24,8 @@ from plugin.training.state import State, begin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.progress import TaskID
+
     from plugin.training.blocks import Pool
     from plugin.training.losses import Losses
 
@@ -36,15 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         device = choose(config.machine.device)
         choose_precision(config.machine.precision, device)
         check_processes(config.machine.processes, device)
+        config.output.mkdir(parents=True, exist_ok=True)
+        keep_memory()
+        if config.machine.processes > 1:
+            # Processes can only be forked from one that has no threads.
+            torch.set_num_threads(1)
+        pools = _prepare(config)
     except (PluginError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    config.output.mkdir(parents=True, exist_ok=True)
-    keep_memory()
-    if config.machine.processes > 1:
-        # Processes can only be forked from one that has no threads.
-        torch.set_num_threads(1)
-    pools = prepare(config)
+    if arguments.prepare:
+        return 0
     together(
         config.machine.processes, lambda peers: _run(config, device, pools, peers, arguments.name)
     )
@@ -55,7 +59,21 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser("lesionmark train", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     parser.add_argument("--name", default="lung", help="of the weights; default: %(default)s")
+    parser.add_argument("--prepare", action="store_true", help="pack the sources, and no more")
     return parser
+
+
+def _prepare(config: Config) -> tuple[Pool, Pool]:
+    """The pools; sources that are packed for the first time show how far they are."""
+    with Progress() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(source: str, done: float) -> None:
+            if source not in tasks:
+                tasks[source] = bar.add_task(f"packing {source}", total=1.0)
+            bar.update(tasks[source], completed=done)
+
+        return prepare(config, report)
 
 
 def _run(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Shares of the pieces that get another kernel, contrast agent, noise.
 _KERNELS, _CONTRASTS, _NOISES = 0.3, 0.3, 0.4
-#: Largest piece of noise, (z, y, x); no tile or block is larger.
-_NOISE_SHAPE = (64, 128, 128)
+#: Largest piece of noise, (z, y, x); no block is larger.
+NOISE_SHAPE = (64, 128, 128)
 #: Standard deviation of what a kernel adds or takes away, voxels in plane.
 _KERNEL_WIDTH = 0.8
 #: What contrast agent brightens: soft tissue, not bone, HU.
@@ -74,12 +74,12 @@ def fade(tile: Tile, share: float) -> Tile:
 @cache
 def _noise_cube() -> HU:
     """Correlated noise of unit variance, [z, y, x]; pieces of it serve everywhere."""
-    cube = np.random.default_rng(0).normal(size=_NOISE_SHAPE)
+    cube = np.random.default_rng(0).normal(size=NOISE_SHAPE)
     cube = ndimage.gaussian_filter(cube, (0.3, 0.6, 0.6))
     return np.asarray(cube / cube.std(), np.float32)
 
 
 def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> HU:
-    """A random piece of noise, no larger than `_NOISE_SHAPE`."""
-    start = [int(rng.integers(n - s + 1)) for n, s in zip(_NOISE_SHAPE, shape, strict=True)]
+    """A random piece of noise, no larger than `NOISE_SHAPE`."""
+    start = [int(rng.integers(n - s + 1)) for n, s in zip(NOISE_SHAPE, shape, strict=True)]
     return _noise_cube()[tuple(slice(a, a + s) for a, s in zip(start, shape, strict=True))]

@@ -16,7 +16,7 @@ _DARK = -500
 #: Brighter than this is body, HU.
 _BODY = -300
 #: What a crop shows outside of the series, HU.
-_AIR = -1000
+AIR = -1000
 #: No crop comes nearer to a lesion, mm.
 _MARGIN_MM = 10.0
 
@@ -105,7 +105,7 @@ def _cut(
     array: NDArray[np.int16], corner: tuple[int, int, int], shape: tuple[int, int, int]
 ) -> NDArray[np.int16]:
     """The part of an array at `corner`, filled with air where it lies outside."""
-    result = np.full(shape, _AIR, np.int16)
+    result = np.full(shape, AIR, np.int16)
     here = tuple(
         slice(min(max(c, 0), n), max(min(c + s, n), 0))
         for c, s, n in zip(corner, shape, array.shape, strict=True)

@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from plugin.training.appearance import fade
-from plugin.training.collage import Block, make_block, make_mosaic
+from plugin.training.backgrounds import AIR
+from plugin.training.collage import Block, Painter, make_block, make_mosaic, make_scene
+from plugin.training.drawn import draw_lesion
 from plugin.training.targets import Targets, make_targets
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Pool:
 
     #: Versions of each lesion.
     tiles: Sequence[Sequence[Tile]]
-    #: Lesion-free series.
+    #: Lesion-free series; may be empty.
     backgrounds: Sequence[Background]
     #: What of it is shown more often.
     difficulty: Difficulty = field(default_factory=Difficulty)
@@ -67,6 +69,10 @@ class Mix:
     mosaic: float = 0.0
     #: Share of lesions made as faint as ground glass.
     faded: float = 0.0
+    #: Share of the blocks with lesions that show one in all of its surroundings.
+    scene: float = 0.0
+    #: Share of the blocks with lesions whose lesions are drawn.
+    drawn: float = 0.0
     #: Tiles pasted into a block; at half size four times as small.
     tiles: int = 4
 
@@ -85,11 +91,16 @@ class Blocks(IterableDataset[tuple[Tensor, ...]]):
             yield collate(blocks)
 
     def _block(self, rng: np.random.Generator) -> Block:
-        at_half = rng.random() < self._mix.half
+        at_half = rng.random() < self._mix.half and bool(self._half.tiles)
         pool = self._half if at_half else self._full
         ground = _ground(pool, self._mix.shape, rng)
         if rng.random() < self._mix.negative:
             return make_block(ground, [], [], rng)
+        # Shares of 0 draw nothing, so that a run without them stays as it was.
+        if self._mix.drawn and rng.random() < self._mix.drawn:
+            return _with_drawn(ground, rng)
+        if self._mix.scene and rng.random() < self._mix.scene:
+            return make_scene(ground, self._tiles(pool, 1, rng)[0], rng)
         # At half size a patch is too small for its place in a mosaic.
         if not at_half and rng.random() < self._mix.mosaic:
             return make_mosaic(ground, self._tiles(pool, _MOSAIC, rng), rng)
@@ -109,8 +120,23 @@ class Blocks(IterableDataset[tuple[Tensor, ...]]):
         return fade(tile, rng.uniform(*_FADED)) if rng.random() < self._mix.faded else tile
 
 
+def _with_drawn(ground: NDArray[np.int16], rng: np.random.Generator) -> Block:
+    """The ground [z, y, x] with a lesion drawn into it, where there is a place for one."""
+    tile = draw_lesion(ground, rng)
+    if tile is None:
+        return make_block(ground, [], [], rng)
+    painter = Painter(ground, rng)
+    painter.paste(tile, (0, 0, 0))
+    return painter.finish()
+
+
 def _ground(pool: Pool, shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.int16]:
-    """A lesion-free crop [z, y, x], more often than not around a hard negative."""
+    """A lesion-free crop [z, y, x], more often than not around a hard negative.
+
+    Air where there is no lesion-free series.
+    """
+    if not pool.backgrounds:
+        return np.full(shape, AIR, np.int16)
     weights = np.array([background.weight for background in pool.backgrounds])
     number = int(rng.choice(len(weights), p=weights / weights.sum()))
     background = pool.backgrounds[number]

@@ -38,8 +38,8 @@ class Block:
     hu: NDArray[np.float32]
     #: Voxels of the lesions, [z, y, x].
     mask: NDArray[np.bool_]
-    #: Voxels that count in the losses, [z, y, x].
-    valid: NDArray[np.bool_]
+    #: How much voxels count in the losses, 0 to 1, [z, y, x].
+    valid: NDArray[np.float32]
     #: The lesions, in voxels and millimetres of this grid.
     lesions: tuple[Shape, ...]
 
@@ -58,7 +58,11 @@ def flip(tile: Tile, flips: tuple[bool, bool, bool], transpose: bool) -> Tile:
         centre = [centre[0], centre[2], centre[1]]
         angle = np.pi / 2 - angle
     moved = replace(lesion, centre=(centre[0], centre[1], centre[2]), angle=float(angle % np.pi))
-    return Tile(hu, mask, moved)
+    certainty = tile.certainty
+    if certainty is not None:
+        certainty = np.flip(certainty, axes)
+        certainty = certainty.swapaxes(1, 2) if transpose else certainty
+    return Tile(hu, mask, moved, certainty)
 
 
 def cut(tile: Tile, rng: np.random.Generator) -> Tile:
@@ -73,7 +77,9 @@ def cut(tile: Tile, rng: np.random.Generator) -> Tile:
         window.append(slice(start, stop))
         corner.append(-start)
     z, y, x = corner
-    return Tile(tile.hu[tuple(window)], tile.mask[tuple(window)], tile.lesion.moved((z, y, x)))
+    part = tuple(window)
+    certainty = None if tile.certainty is None else tile.certainty[part]
+    return Tile(tile.hu[part], tile.mask[part], tile.lesion.moved((z, y, x)), certainty)
 
 
 class Painter:
@@ -83,12 +89,14 @@ class Painter:
         self._rng = rng
         self._hu = background.astype(np.float32)
         self._owner = np.zeros(background.shape, np.int16)
+        self._certainty = np.ones(background.shape, np.float32)
         self._tiles: list[tuple[Shape, int]] = []
 
     def paste(self, tile: Tile, corner: tuple[int, int, int]) -> None:
         """Put a tile with its first voxel at `corner`, which may lie outside the block."""
         here, there = self._overlap(tile.hu.shape, corner)
         self._hu[here] = vary(tile.hu[there].astype(np.float32), self._rng)
+        self._certainty[here] = 1.0 if tile.certainty is None else tile.certainty[there]
         self._tiles.append((tile.lesion.moved(corner), int(tile.mask.sum())))
         self._owner[here] = np.where(tile.mask[there], len(self._tiles), 0)
 
@@ -96,6 +104,7 @@ class Painter:
         """Put a piece without lesions: a border of pasting must not mean a lesion."""
         here, there = self._overlap(hu.shape, corner)
         self._hu[here] = vary(hu[there].astype(np.float32), self._rng)
+        self._certainty[here] = 1.0
         self._owner[here] = 0
 
     def _overlap(
@@ -120,7 +129,7 @@ class Painter:
                 lesions.append(lesion)
             elif visible[number - 1]:
                 valid &= self._owner != number
-        return Block(self._hu, (self._owner > 0) & valid, valid, tuple(lesions))
+        return Block(self._hu, (self._owner > 0) & valid, self._certainty * valid, tuple(lesions))
 
 
 def make_block(
@@ -156,6 +165,16 @@ def make_mosaic(
         middle = np.array([(ground.shape[0] - 1) / 2 + rng.integers(-4, 5), y, x])
         corner = np.round(middle - np.array(tile.hu.shape) / 2).astype(int)
         painter.paste(tile, (int(corner[0]), int(corner[1]), int(corner[2])))
+    return painter.finish()
+
+
+def make_scene(ground: NDArray[np.int16], tile: Tile, rng: np.random.Generator) -> Block:
+    """One lesion in all of its own surroundings, somewhere in the middle half of the block."""
+    painter = Painter(_flip_array(ground, rng), rng)
+    tile = flip(tile, _coins(rng), bool(rng.random() < 0.5))
+    place = np.array(ground.shape) * rng.uniform(0.25, 0.75, 3)
+    z, y, x = (int(c) for c in np.round(place - np.array(tile.lesion.centre)))
+    painter.paste(tile, (z, y, x))
     return painter.finish()
 
 

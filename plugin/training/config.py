@@ -6,16 +6,25 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from plugin.bookmark import LesionType
 from plugin.detector.network import Architecture
 from plugin.errors import PluginError
+from plugin.training.appearance import NOISE_SHAPE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 T = TypeVar("T")
 
 #: Voxels (z, y, x) of a block are multiples of these: the network halves them so often.
 _UNITS = (8, 16, 16)
+
+
+#: What a source may be; `plugin.training.sources` reads each.
+KINDS = ("deeplesion", "series", "lidc", "luna16", "coco", "tensorbox", "voc")
+#: What may be learned of an outline where only axes were drawn.
+OUTLINES = ("none", "ellipse")
 
 
 class InvalidConfig(PluginError):
@@ -32,6 +41,30 @@ class BackgroundSource:
     weight: float = 1.0
     #: Lesions: first slice, last slice, first row, last row, first column, last column.
     excluded: tuple[tuple[int, int, int, int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of series with lesions."""
+
+    #: One of `KINDS`.
+    kind: str
+    #: Its folder, or its file where it is one.
+    folder: Path
+    #: Folder of its DICOM series, one folder each, where they lie apart from its marks.
+    series: Path | None = None
+    #: Whether every lesion in its series is marked.
+    complete: bool = False
+    #: How much a place away from the marked lesions counts as lesion-free where not every lesion
+    #: is marked, 0 to 1.
+    unmarked: float = 0.25
+    #: Of lesions with axes on one slice: "ellipse" takes the ellipse over the axes for their
+    #: outline on that slice, "none" learns no outline.
+    outline: str = "ellipse"
+    #: Lesion types of its labels, such as { "lung nodule" = "lung" }; other words are no type.
+    types: Mapping[str, str] = field(default_factory=dict)
+    #: Learn from held-out patients and splits too: for trials, and before weights ship.
+    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +87,13 @@ class Composition:
     mosaic: float = 0.4
     #: Share of lesions made as faint as ground glass.
     faded: float = 0.15
+    #: Share of the blocks with lesions, before the others, that show one lesion and all of its
+    #: surroundings.
+    scene: float = 0.0
+    #: Share of the blocks with lesions, before those, whose lesions are drawn into lesion-free CT.
+    drawn: float = 0.0
+    #: What is cut out of a source around a lesion at least, mm (z, y, x).
+    surroundings: tuple[float, float, float] = (50.0, 50.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -103,12 +143,14 @@ class Machine:
 class Config:
     """Everything a training run depends on."""
 
-    #: Folder of nodule patches.
-    patches: Path
     #: Folder for checkpoints, log and curves.
     output: Path
     #: Lesion-free CT.
-    backgrounds: tuple[BackgroundSource, ...]
+    backgrounds: tuple[BackgroundSource, ...] = ()
+    #: Series with lesions.
+    sources: tuple[Source, ...] = ()
+    #: Folder of nodule patches.
+    patches: Path | None = None
     #: Checkpoint of another run whose weights this one starts with.
     start: Path | None = None
     #: Of everything random.
@@ -128,12 +170,13 @@ def load(path: Path) -> Config:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfig(f"{path}: {error}") from error
-    backgrounds = tuple(
-        _build(BackgroundSource, item, f"backgrounds[{i}]", path.parent)
-        for i, item in enumerate(values.pop("backgrounds", []))
-    )
-    if not backgrounds:
-        raise InvalidConfig("backgrounds: at least one series is needed")
+    lists = {
+        name: tuple(
+            _build(kind, item, f"{name}[{i}]", path.parent)
+            for i, item in enumerate(values.pop(name, []))
+        )
+        for name, kind in (("backgrounds", BackgroundSource), ("sources", Source))
+    }
     sections = {
         "composition": Composition,
         "optimisation": Optimisation,
@@ -144,18 +187,45 @@ def load(path: Path) -> Config:
         name: _build(kind, values.pop(name, {}), name, path.parent)
         for name, kind in sections.items()
     }
-    config = _build(Config, values | built | {"backgrounds": backgrounds}, "", path.parent)
+    config = _build(Config, values | built | lists, "", path.parent)
     _check(config)
     return config
 
 
 def _check(config: Config) -> None:
     """Raises InvalidConfig for settings that do not go together."""
-    settings, shape = config.optimisation, config.composition.shape
+    settings, made = config.optimisation, config.composition
     if settings.mining % settings.checkpoint:
         raise InvalidConfig("optimisation.mining: is not a multiple of optimisation.checkpoint")
-    if any(size % unit for size, unit in zip(shape, _UNITS, strict=True)):
+    if any(size % unit for size, unit in zip(made.shape, _UNITS, strict=True)):
         raise InvalidConfig(f"composition.shape: is not a multiple of {_UNITS}")
+    if any(size > most for size, most in zip(made.shape, NOISE_SHAPE, strict=True)):
+        raise InvalidConfig(f"composition.shape: is larger than {NOISE_SHAPE}")
+    if config.patches is None and not config.sources:
+        raise InvalidConfig("sources: nothing to learn from: give `patches` or a source")
+    if not config.backgrounds and (made.negative or made.drawn or made.scene + made.mosaic < 1):
+        raise InvalidConfig(
+            "backgrounds: at least one series is needed, unless composition.negative and "
+            "composition.drawn are 0 and composition.scene or composition.mosaic is 1"
+        )
+    if config.architecture.types not in ((), tuple(LesionType)):
+        raise InvalidConfig(f"architecture.types: must be empty or {[*LesionType]}")
+    for number, source in enumerate(config.sources):
+        _check_source(source, f"sources[{number}]")
+
+
+def _check_source(source: Source, where: str) -> None:
+    for key, value, allowed in (
+        ("kind", source.kind, KINDS),
+        ("outline", source.outline, OUTLINES),
+    ):
+        if value not in allowed:
+            raise InvalidConfig(f"{where}.{key}: {value} is not one of {', '.join(allowed)}")
+    if not 0.0 <= source.unmarked <= 1.0:
+        raise InvalidConfig(f"{where}.unmarked: {source.unmarked} is not between 0 and 1")
+    for label, kind in source.types.items():
+        if kind not in tuple(LesionType):
+            raise InvalidConfig(f"{where}.types: {label!r} is {kind!r}, no lesion type")
 
 
 def _build(kind: type[T], values: dict[str, Any], where: str, root: Path) -> T:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from plugin.training.losses import Losses
 
-_COLUMNS = ("step", "learning_rate", "centre", "regression", "mask")
+_COLUMNS = ("step", "learning_rate", "centre", "regression", "mask", "lesion_type")
 
 
 def write_log(path: Path, step: int, rate: float, parts: Losses) -> None:
@@ -37,8 +37,8 @@ def draw_curves(log: Path, path: Path) -> None:
     """Losses and learning rate against the step."""
     rows = read_log(log)
     steps = [row["step"] for row in rows]
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    for axes, name in zip(figure.subplots(2, 2).flat, _COLUMNS[1:], strict=True):
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    for axes, name in zip(figure.subplots(2, 3).flat, _COLUMNS[1:], strict=False):
         axes.plot(steps, [row[name] for row in rows])
         axes.set(title=name.replace("_", " "), xlabel="step")
         axes.grid(alpha=0.3)

@@ -119,7 +119,16 @@ def _round(
 
 def _mix(config: Config) -> Mix:
     made = config.composition
-    return Mix(made.batch, made.shape, made.negative, made.half, made.mosaic, made.faded)
+    return Mix(
+        batch=made.batch,
+        shape=made.shape,
+        negative=made.negative,
+        half=made.half,
+        mosaic=made.mosaic,
+        faded=made.faded,
+        scene=made.scene,
+        drawn=made.drawn,
+    )
 
 
 def _loader(blocks: Blocks, processes: int, device: torch.device) -> DataLoader[tuple[Tensor, ...]]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from plugin.training.targets import SILENT
+
 if TYPE_CHECKING:
     from plugin.detector.network import Maps
     from plugin.training.targets import Targets
@@ -25,10 +27,12 @@ class Losses(NamedTuple):
     regression: Tensor
     #: Cross entropy plus Dice loss of the mask.
     mask: Tensor
+    #: Cross entropy of the lesion type, per voxel that has one; 0 where the network tells none.
+    lesion_type: Tensor
 
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.centre + self.regression + self.mask
+        return self.centre + self.regression + self.mask + self.lesion_type
 
 
 def losses(maps: Maps, targets: Targets) -> Losses:
@@ -38,6 +42,7 @@ def losses(maps: Maps, targets: Targets) -> Losses:
         focal(maps.centre.float(), targets.centre, targets.valid),
         smooth_l1(regression, targets.regression, targets.weight),
         mask_loss(maps.mask.float(), targets.mask, targets.mask_weight),
+        type_loss(maps.types, targets.lesion_type),
     )
 
 
@@ -58,9 +63,22 @@ def focal(logit: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def smooth_l1(value: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of the smooth L1 distance (turning at 0.2), summed over channels."""
+    """Weighted smooth L1 distance (turning at 0.2), summed over channels [b, c, z, y, x].
+
+    It is the mean over the voxels in which any channel counts.
+    """
     distance = functional.smooth_l1_loss(value, target, reduction="none", beta=0.2) * weight
-    return distance.sum() / weight.sum().clamp(min=1.0)
+    return distance.sum() / weight.amax(dim=1).sum().clamp(min=1.0)
+
+
+def type_loss(logits: Tensor | None, target: Tensor) -> Tensor:
+    """Mean cross entropy of the types [b, types, z, y, x] where the target is not SILENT."""
+    kinds = target[:, 0].long()
+    said = (kinds != SILENT).sum()
+    if logits is None:
+        return target.new_zeros(())
+    entropy = functional.cross_entropy(logits.float(), kinds, ignore_index=SILENT, reduction="sum")
+    return entropy / said.clamp(min=1)
 
 
 def mask_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:

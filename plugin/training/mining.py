@@ -28,6 +28,8 @@ _LOWEST = 0.1
 #: How often a lesion is drawn that is found with certainty, without a false peak around, beside
 #: 1 for one that is missed.
 _EASY = 0.25
+#: Most lesions that are looked at in one search; the others keep their mean.
+_MOST_LESIONS = 2000
 #: A peak belongs to a lesion within its radius, or within this, mm; beyond this many radii and so
 #: much further it is false. In between it says nothing.
 _OWN_MM, _FALSE_RADII, _FALSE_MM = 4.0, 1.3, 3.0
@@ -36,11 +38,14 @@ _OWN_MM, _FALSE_RADII, _FALSE_MM = 4.0, 1.3, 3.0
 def difficulty(network: Network, pool: Pool, seed: int, peers: Peers) -> Difficulty:
     """What is hard in a pool; of each lesion one version, chosen by the seed, is looked at."""
     rng = np.random.default_rng(seed)
-    tiles = [versions[int(rng.integers(len(versions)))] for versions in pool.tiles]
-    lesions = peers.share(tiles, lambda tile: hardness(network, tile))
+    chosen = rng.permutation(len(pool.tiles))[:_MOST_LESIONS]
+    numbers = [(int(n), int(rng.integers(len(pool.tiles[n])))) for n in np.sort(chosen)]
+    found = peers.share(numbers, lambda at: hardness(network, pool.tiles[at[0]][at[1]]))
+    lesions = np.full(len(pool.tiles), np.mean(found) if found else 1.0)
+    lesions[np.sort(chosen)] = found
     negatives = peers.share(pool.backgrounds, lambda each: false_peaks(network, each))
     names = (background.name for background in pool.backgrounds)
-    return Difficulty(dict(zip(names, negatives, strict=True)), np.array(lesions))
+    return Difficulty(dict(zip(names, negatives, strict=True)), lesions)
 
 
 def false_peaks(network: Network, background: Background) -> NDArray[np.int32]:
@@ -63,9 +68,17 @@ def hardness(network: Network, tile: Tile) -> float:
         away = np.linalg.norm(np.subtract(each.centre, tile.lesion.centre) * INPUT_SPACING)
         if away <= radius:
             own = max(own, each.score)
-        elif away > _FALSE_RADII * radius + _FALSE_MM:
+        elif away > _FALSE_RADII * radius + _FALSE_MM and _known(tile, each):
             wrong = max(wrong, each.score)
     return _EASY + (1.0 - own) + wrong
+
+
+def _known(tile: Tile, candidate: Candidate) -> bool:
+    """Whether it is certain that no lesion lies at a candidate that is not on the marked one."""
+    if tile.certainty is None:
+        return True
+    place = np.round(candidate.centre).astype(int).clip(0, np.array(tile.certainty.shape) - 1)
+    return bool(tile.certainty[tuple(place)] == 1.0)
 
 
 def _candidates(network: Network, hu: NDArray[np.int16]) -> list[Candidate]:

@@ -2,40 +2,92 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from plugin.datasets.nodules import Patch, is_held_out, read_patches
+from plugin.bookmark import LesionType
+from plugin.datasets.errors import InvalidDataset
+from plugin.datasets.nodules import is_held_out, read_patches
 from plugin.detector.lattice import lattice, sample, source
 from plugin.detector.learned import spacing
 from plugin.training.backgrounds import Background, make_background
 from plugin.training.blocks import Pool
-from plugin.training.shape import shape_of
-from plugin.training.tiles import make_tiles
+from plugin.training.packed import INDEX, Pack, read_pack, versions, write_pack
+from plugin.training.samples import Cutting, cut_samples, of_patch
+from plugin.training.sources import scans
+from plugin.training.sources.types import place
+from plugin.training.tiles import Tile, make_tiles
 from plugin.volume import read
 
 if TYPE_CHECKING:
-    from plugin.training.config import BackgroundSource, Config
+    from collections.abc import Callable, Iterator, Sequence
+
+    from plugin.training.config import BackgroundSource, Config, Source
+    from plugin.training.samples import Sample, Scan
+
+    Report = Callable[[str, float], None]
+
+#: Folder of the packed sources in that of a run.
+PACKED = "packed"
 
 
-def prepare(config: Config) -> tuple[Pool, Pool]:
-    """The pools at full and at half size; takes minutes."""
+def prepare(config: Config, report: Report = lambda *_: None) -> tuple[Pool, Pool]:
+    """The pools at full and at half size; takes minutes, and hours for a large source once.
+
+    Sources are packed into the folder of the run, and read from there if they are already;
+    `report` gets the name of one and how much of it is packed, 0 to 1.
+    """
+    packs = [pack(each, config, report) for each in config.sources]
     rng = np.random.default_rng(config.seed)
-    patches = [p for p in read_patches(config.patches) if not is_held_out(p.series_instance_uid)]
-    large = [p for p in patches if _long_mm(p) >= config.composition.half_from_mm]
-    versions = config.composition.versions
+    patches = _patches(config)
     pools = []
-    for chosen, coarser in ((patches, 1.0), (large, 2.0)):
-        tiles = make_tiles(chosen, versions, 1.0 / coarser, rng)
+    for coarser, from_mm in ((1.0, 0.0), (2.0, config.composition.half_from_mm)):
+        chosen = [each for each in patches if each.lesion.long_mm >= from_mm]
+        tiles: list[Sequence[Tile]] = []
+        tiles += make_tiles(chosen, config.composition.versions, 1.0 / coarser, rng)
+        for each in packs:
+            tiles += versions(each, 1.0 / coarser, config.seed, from_mm)
         backgrounds = [_background(each, coarser) for each in config.backgrounds]
         pools.append(Pool(tiles, backgrounds))
+    if not pools[0].tiles:
+        raise InvalidDataset("no patch and no source holds a lesion to learn from")
     return pools[0], pools[1]
 
 
-def _long_mm(patch: Patch) -> float:
-    return shape_of(patch.mask, (1.0, 1.0, 1.0)).long_mm
+def pack(source: Source, config: Config, report: Report) -> Pack:
+    """The samples of a source, packed now or before. Raises InvalidDataset, UnsuitableSeries."""
+    folder = config.output / PACKED / _name(source, config)
+    if (folder / INDEX).is_file():
+        return read_pack(folder)
+    unmarked = 1.0 if source.complete else source.unmarked
+    cutting = Cutting(config.composition.surroundings, unmarked)
+    samples = _samples(scans(source), cutting, lambda done: report(folder.name, done))
+    return write_pack(folder, samples)
+
+
+def _samples(
+    found: Sequence[Scan], cutting: Cutting, report: Callable[[float], None]
+) -> Iterator[Sample]:
+    for number, scan in enumerate(found, start=1):
+        yield from cut_samples(scan, cutting)
+        report(number / len(found))
+
+
+def _name(source: Source, config: Config) -> str:
+    """Of the pack of a source: another one where its settings differ."""
+    settings = repr((source, config.composition.surroundings))
+    return f"{source.kind}-{sha256(settings.encode()).hexdigest()[:12]}"
+
+
+def _patches(config: Config) -> list[Sample]:
+    if config.patches is None:
+        return []
+    found = read_patches(config.patches)
+    lung = place(LesionType.LUNG)
+    return [of_patch(each, lung) for each in found if not is_held_out(each.series_instance_uid)]
 
 
 def _background(described: BackgroundSource, coarser: float) -> Background:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,31 @@ if TYPE_CHECKING:
 
 #: Offsets from a pixel's centre to the middles of its four sides, (y, x).
 _SIDES = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5)])
+
+
+class Outline(Enum):
+    """Where it is known which voxels belong to a lesion."""
+
+    #: On every slice.
+    EVERYWHERE = "everywhere"
+    #: On the key slice, the one nearest to the centre.
+    KEY_SLICE = "key slice"
+    #: On no slice.
+    NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an annotation says of a lesion besides its place; losses are silent about the rest."""
+
+    #: Lengths and direction of long and short axis.
+    axes: bool = True
+    #: Extent along z.
+    depth: bool = True
+    #: Its outline.
+    outline: Outline = Outline.EVERYWHERE
+    #: Place in the order of LesionType, from 0; None where nobody gave it.
+    lesion_type: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,8 @@ class Shape:
     depth_mm: float
     #: Angle from the x to the long axis, towards y, in radians modulo pi.
     angle: float
+    #: Which of these were marked; the others are guesses that only the drawing of maps needs.
+    told: Told = Told()
 
     def moved(self, by: tuple[float, float, float]) -> Shape:
         """The same lesion `by` voxels (z, y, x) further."""
@@ -42,11 +70,33 @@ def shape_of(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> Sh
     candidates = np.flatnonzero(areas > 0.6 * areas.max())
     axes = max((_axes(mask[index]) for index in candidates), key=lambda a: a[0])
     long_pixels, short_pixels, angle = axes
-    z, y, x = voxels.mean(axis=0)
+    z, y, x = voxels.mean(axis=0).tolist()
     depth = (np.ptp(voxels[:, 0]) + 1) * spacing[0]
     return Shape(
         (z, y, x), long_pixels * spacing[1], short_pixels * spacing[1], float(depth), angle
     )
+
+
+def ellipsoid(
+    shape: tuple[int, ...], lesion: Shape, spacing: tuple[float, float, float], grow_mm: float = 0.0
+) -> NDArray[np.bool_]:
+    """Voxels [z, y, x] of an array of `shape` in the ellipsoid over a lesion's axes and depth.
+
+    Each half axis is longer by `grow_mm`; the voxel of the centre always belongs to it.
+    """
+    steps = np.array(spacing)
+    z, y, x = (
+        (np.arange(n) - c) * mm for n, c, mm in zip(shape, lesion.centre, steps, strict=True)
+    )
+    z, y, x = z[:, None, None], y[:, None], x
+    cosine, sine = np.cos(lesion.angle), np.sin(lesion.angle)
+    halves = [length / 2 + grow_mm for length in (lesion.depth_mm, lesion.long_mm, lesion.short_mm)]
+    parts = zip((z, x * cosine + y * sine, y * cosine - x * sine), halves, strict=True)
+    inside = np.asarray(sum((part / max(half, 1e-3)) ** 2 for part, half in parts) <= 1.0)
+    middle = np.round(lesion.centre).astype(int)
+    if all(0 <= m < n for m, n in zip(middle, shape, strict=True)):
+        inside[tuple(middle)] = True
+    return inside
 
 
 def _axes(mask: NDArray[np.bool_]) -> tuple[float, float, float]:

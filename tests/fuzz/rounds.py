@@ -58,7 +58,7 @@ def read(number: int, examples: int) -> None:
     def data_set(spoiled: tuple[bytes, UID]) -> None:
         began = time.monotonic()
         with suppress(InvalidUID, OversizedInstance, UnreadableInstance):
-            identify(*spoiled, _SIZES)
+            identify([spoiled[0]], spoiled[1], _SIZES)
         assert time.monotonic() - began < _LONGEST_S
 
     with warnings.catch_warnings():

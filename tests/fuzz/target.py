@@ -19,6 +19,7 @@ from dicom_node.audit import Trail
 from dicom_node.config_tables import Destination, Sender
 from dicom_node.config_tables import Listener as Settings
 from dicom_node.listener import Listener, Notices
+from dicom_node.live import fixed
 from dicom_node.spool import Spool
 from tests.node import SENDER
 
@@ -95,7 +96,7 @@ def main() -> None:
     spool = Spool(Path(tempfile.mkdtemp(dir=folder)))
     trail = Trail("LESIONMARK", None, lambda: datetime.now(UTC))
     marks = Marks(spool.root / "arriving")
-    Listener(settings, spool, frozenset({CTImageStorage}), notices, trail, marks).start()
+    Listener(fixed(settings), spool, frozenset({CTImageStorage}), notices, trail, marks).start()
     threading.Event().wait()
 
 

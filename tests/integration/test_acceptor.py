@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,15 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, build_role, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from deploy.processes import LOOPBACK, wait_until
 from dicom_node.acceptor import Acceptor
 from dicom_node.association import NO_REQUEST
 from dicom_node.sop_classes import VERIFICATION
-from dicom_node.statuses import SUCCESS
+from dicom_node.statuses import SUCCESS, StoreStatus
 from dicom_node.upper_layer import Limits
 from tests.instances import instance
 from tests.peers import answer_to
@@ -53,6 +56,7 @@ class Heard:
         self.opened = 0
         self.closed = 0
         self.received: list[int] = []
+        self.last = b""
         self.block = threading.Event()
         self.block.set()
 
@@ -66,7 +70,8 @@ class Heard:
 
     def store(self, event: Event) -> int:
         assert self.block.wait(10)
-        self.received.append(len(event.encoded_dataset(include_meta=False)))
+        self.last = event.encoded_dataset(include_meta=False)
+        self.received.append(len(self.last))
         return SUCCESS
 
     def open(self, _: Event) -> None:
@@ -220,10 +225,20 @@ def request_pdu(acceptor: Acceptor) -> bytes:
         struct.pack(">BBL", 0x04, 0, 0xFFFFFFFF),
         struct.pack(">BBL", 0x04, 0, 6) + struct.pack(">LBB", 2, 99, 0x03),
         struct.pack(">BBL", 0x04, 0, 12) + struct.pack(">LBB", 8, 1, 0x03) + b"garbage"[:6],
+        struct.pack(">BBL", 0x04, 0, 7) + struct.pack(">LBB", 200, 3, 0x00) + b"x",
+        struct.pack(">BBL", 0x04, 0, 8) + struct.pack(">LBB", 3, 3, 0x00) + b"xy",
         struct.pack(">BBL", 0x77, 0, 4) + b"what",
         struct.pack(">BBL", 0x05, 0, 0),
     ],
-    ids=["4 GiB", "no such context", "garbage", "no such PDU", "a short release"],
+    ids=[
+        "4 GiB",
+        "no such context",
+        "garbage",
+        "beyond its PDU",
+        "a rest",
+        "no such PDU",
+        "a short release",
+    ],
 )
 def test_nonsense_ends_its_own_association_only(
     start: Callable[..., Acceptor], heard: Heard, pdu: bytes
@@ -239,6 +254,86 @@ def test_nonsense_ends_its_own_association_only(
     wait_until(lambda: heard.closed == 2, "two ends", limit_s=5)
     assert other.send_c_echo().Status == SUCCESS
     other.release()
+
+
+def store_fragments(instance_uid: str, context_id: int, *pieces: bytes) -> list[bytes]:
+    """A C-STORE request as presentation data values: its command set in two, then the pieces."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 7, 0
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, instance_uid
+    request.DataSet = BytesIO(b"as long as it is there")
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    [pdata] = list(message.encode_msg(context_id, 0))[:1]
+    command = pdata.presentation_data_value_list[0][1][1:]
+    values = [(0x01, command[:30]), (0x03, command[30:])]
+    values += [(0x00, piece) for piece in pieces[:-1]] + [(0x02, pieces[-1])]
+    return [
+        struct.pack(">LBB", len(value) + 2, context_id, control) + value
+        for control, value in values
+    ]
+
+
+def pdata_pdu(*values: bytes) -> bytes:
+    body = b"".join(values)
+    return struct.pack(">BBL", 0x04, 0, len(body)) + body
+
+
+#: How the five presentation data values of a request may be spread over PDUs.
+SPREADS = [[5], [1, 1, 1, 1, 1], [2, 3], [3, 1, 1], [1, 4]]
+#: Of the contexts that `associate` asks for, that of CT.
+CT_CONTEXT = 3
+
+
+@pytest.mark.parametrize("spread", SPREADS, ids=str)
+def test_a_request_arrives_however_it_is_cut(
+    start: Callable[..., Acceptor], heard: Heard, spread: list[int]
+) -> None:
+    acceptor = start()
+    values = store_fragments("1.2.345", CT_CONTEXT, b"one", b"", b"three")
+    with connect(acceptor) as sender:
+        sender.sendall(request_pdu(acceptor))
+        skip_pdu(sender)
+        for count in spread:
+            sender.sendall(pdata_pdu(*values[:count]))
+            del values[:count]
+        answer = skip_pdu(sender)
+    assert heard.last == b"onethree"
+    assert b"1.2.345\0" in answer
+    assert struct.pack("<HHLH", 0, 0x0900, 2, SUCCESS) in answer
+
+
+def skip_pdu(connection: socket.socket) -> bytes:
+    """The next PDU behind its header."""
+    head = connection.recv(6, socket.MSG_WAITALL)
+    return connection.recv(struct.unpack(">BBL", head)[2], socket.MSG_WAITALL)
+
+
+def test_a_request_in_a_context_that_nobody_agreed_on_is_not_kept(
+    start: Callable[..., Acceptor], heard: Heard
+) -> None:
+    acceptor = start()
+    other = associate(acceptor)
+    with connect(acceptor) as bad:
+        bad.sendall(request_pdu(acceptor))
+        skip_pdu(bad)
+        bad.sendall(pdata_pdu(*store_fragments("1.2.3", 99, b"data")))
+        assert bad.recv(6, socket.MSG_WAITALL)[:1] == b"\x07"  # A-ABORT
+    assert heard.received == []
+    assert other.send_c_echo().Status == SUCCESS
+    other.release()
+
+
+def test_a_fault_of_ours_is_answered_and_ends_nothing(
+    start: Callable[..., Acceptor],
+) -> None:
+    acceptor = start()
+    acceptor.bind(evt.EVT_C_STORE, lambda _: [][0])
+    association = associate(acceptor)
+    ct = instance("1.2.3", "1.2", 0)
+    assert association.send_c_store(ct).Status == StoreStatus.PROCESSING_FAILURE
+    assert association.send_c_echo().Status == SUCCESS
+    association.release()
 
 
 def test_the_end_of_a_long_data_set_is_dropped(

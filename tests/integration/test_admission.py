@@ -19,6 +19,7 @@ from dicom_node.arriving import Marks
 from dicom_node.audit import SILENT
 from dicom_node.config_tables import Listener, Sender
 from dicom_node.listener import Notices
+from dicom_node.live import fixed
 from dicom_node.spool import Spool
 from dicom_node.statuses import SUCCESS, StoreStatus
 from tests.instances import instance, spool_of
@@ -124,7 +125,7 @@ def listening(spool: Spool) -> Iterator[int]:
     """A listener of this process that keeps what comes in a spool; gives its port."""
     settings = Listener(port=free_port(), sender=(Sender(ae_title=SENDER),))
     notices, marks = Notices(*[lambda _: None] * 3), Marks(spool.root.parent / "arriving")
-    made = listener.Listener(settings, spool, frozenset(), notices, SILENT, marks)
+    made = listener.Listener(fixed(settings), spool, frozenset(), notices, SILENT, marks)
     made.start()
     try:
         yield settings.port

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node import cli, commands
+from dicom_node import cli, handing_over
 from dicom_node.errors import NodeError
 from tests.integration.test_cli import lesionmark
 
@@ -31,7 +31,7 @@ def test_the_configuration_of_training_is_not_that_of_the_node(tmp_path: Path) -
 
 def test_help_is_that_of_the_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        commands.evaluate(Namespace(rest=["--help"]))
+        handing_over.evaluate(Namespace(rest=["--help"]))
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("usage: lesionmark evaluate [-h] --data FOLDER")
 
@@ -48,7 +48,7 @@ def test_other_subcommands_refuse_what_they_do_not_know(
 def test_a_missing_library_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plugin.training.__main__", None)
     with pytest.raises(NodeError, match=r"is not installed: pip install 'lesionmark\[training\]'"):
-        commands.train(Namespace(rest=[]))
+        handing_over.train(Namespace(rest=[]))
 
 
 def test_the_node_knows_neither_torch_nor_the_tools() -> None:

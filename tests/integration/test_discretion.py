@@ -40,8 +40,8 @@ _LOUD = """
 import logging, sys
 from dicom_node import cli, logs
 quiet = logs.to_stderr
-def loud(level):
-    quiet(level)
+def loud(*how):
+    quiet(*how)
     for name in ("", "pydicom", "pynetdicom", "dbos", "sqlalchemy", "dicom_node", "plugin"):
         logging.getLogger(name).setLevel(logging.DEBUG)
 logs.to_stderr = loud

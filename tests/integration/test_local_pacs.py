@@ -11,7 +11,7 @@ from pydicom.uid import BasicTextSRStorage, generate_uid
 
 from deploy import local_pacs
 from deploy.local_pacs import FolderPacs, OrthancPacs, find_orthanc, start_local_pacs
-from deploy.processes import LOOPBACK, wait_until
+from deploy.processes import LOOPBACK
 from dicom_node import delivery
 from dicom_node.config_tables import Destination
 from tests.conftest import missing
@@ -98,33 +98,6 @@ def test_orthanc_lists_and_forwards_a_series(
         assert all(other.download(uid) for uid in stored.sop_instance_uids)
     finally:
         other.process.stop()
-
-
-def test_the_example_rule_forwards_ct_but_not_reports(
-    ct: WrittenSeries, report: Path, tmp_path: Path
-) -> None:
-    if find_orthanc() is None:
-        missing("Orthanc")
-    rule = str(local_pacs.ORTHANC_CONFIGURATION.with_name("forward.lua"))
-    node = FolderPacs(tmp_path / "node")
-    node.process.start()
-    try:
-        with OrthancPacs(tmp_path / "orthanc", LuaScripts=[rule], StableAge=1) as orthanc:
-            orthanc.set_modality("lesionmark", node.ae_title, node.dicom_port)
-            for path in (report, *ct.paths):
-                orthanc.upload(path)
-            _wait_for_stable(orthanc)
-            wait_until(lambda: len(list(node.folder.glob("*/CT/*.dcm"))) == 3, "CT", limit_s=20)
-        assert node.reports(ct.study_uid) == []
-    finally:
-        node.process.stop()
-
-
-def _wait_for_stable(orthanc: OrthancPacs) -> None:
-    def stable() -> bool:
-        return all(one["IsStable"] for one in orthanc.ask("GET", "/series?expand"))
-
-    wait_until(stable, "stable series", limit_s=20)
 
 
 def test_a_folder_stands_in_where_orthanc_is_missing(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dicom_node.ledger import SeriesStatus
+    from dicom_node.standing import SeriesStatus
 
 
 #: pydicom says so whenever it opens such an instance.

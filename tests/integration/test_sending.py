@@ -12,6 +12,7 @@ from deploy.processes import LOOPBACK
 from dicom_node import config, delivery
 from dicom_node.config_tables import Destination
 from dicom_node.delivery import Outcome
+from dicom_node.live import fixed
 from dicom_node.receipts import Receipts
 from dicom_node.revisions import Revisions
 from dicom_node.statuses import SUCCESS
@@ -133,10 +134,10 @@ def _steps_with_two_objects(folder: Path, pacs: ScriptedPacs) -> tuple[Steps, st
     made = [instance("1.2.9", "1.2", number) for number in range(2)]
     kinds = (Kind.REPORT, Kind.KEY_IMAGES)
     products = tuple(Product(kind, one) for kind, one in zip(kinds, made, strict=True))
-    revisions.save(revision, Analysis((), products))
+    revisions.save(revision, Analysis((), products), "fake-1")
     nothing = cast("Any", None)
     receipts = Receipts(folder / "reports")
     steps = Steps(
-        settings, nothing, revisions, receipts, nothing, nothing, lambda: datetime.now(UTC)
+        fixed(settings), nothing, revisions, receipts, nothing, nothing, lambda: datetime.now(UTC)
     )
     return steps, revision.digest

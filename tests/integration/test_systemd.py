@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tests.conftest import missing
 from tests.instances import write_series
 from tests.machine import Machine, boot
 from tests.node import Node, eventually
+from tests.peers import answer_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +89,34 @@ def test_an_analysis_that_hangs_is_killed_and_its_series_is_not_lost(
     eventually(lambda: int(_property(machine, "NRestarts")) > 0, "a restart by the watchdog")
     gate.unlink()
     eventually(lambda: scripted.kept, "a report")
-    journal = machine.says("journalctl", "--unit", "lesionmark", "--no-pager")
+    journal = _journal(machine)
     assert "LM006 no sign of life" in journal
     assert "Watchdog timeout" in journal
     assert len(scripted.kept) == 1
+
+
+def test_a_reload_is_known_to_the_service_manager_and_a_wrong_file_changes_nothing(
+    machine: Machine, service: Node
+) -> None:
+    config = machine.root / "etc/lesionmark/config.toml"
+    right = config.read_text()
+    machine.says("systemctl", "start", "lesionmark")
+    process = _property(machine, "MainPID")
+    config.write_text(right.replace('"ORTHANC"', '"NEWCOMER"'))
+    machine.says("systemctl", "reload", "lesionmark")
+    assert answer_to(service.port, "NEWCOMER") is None
+    config.write_text(right.replace('"ORTHANC"', "104"))
+    done = machine.run("systemctl", "reload", "lesionmark")
+    assert done.returncode != 0
+    assert answer_to(service.port, "NEWCOMER") is None
+    assert _property(machine, "ActiveState") == "active"
+    assert _property(machine, "MainPID") == process
+    assert "listener.sender[2].ae_title" in _journal(machine)
+    taken = json.loads(
+        _journal(machine, "LESIONMARK_EVENT=LM007", "--output=json").splitlines()[-1]
+    )
+    assert (taken["PRIORITY"], taken["_PID"]) == ("6", process)
+    assert taken["MESSAGE"] == "LM007 configuration taken over"
 
 
 def test_a_stop_under_load_is_orderly_and_loses_nothing(
@@ -119,6 +145,10 @@ def test_uninstall_leaves_data_and_configuration(machine: Machine, service: Node
 
 def _property(machine: Machine, name: str) -> str:
     return machine.says("systemctl", "show", "--value", f"--property={name}", "lesionmark")
+
+
+def _journal(machine: Machine, *wanted: str) -> str:
+    return machine.says("journalctl", "--unit", "lesionmark", "--no-pager", *wanted)
 
 
 def _owners(machine: Machine) -> set[str]:

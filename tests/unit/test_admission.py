@@ -6,6 +6,7 @@ import pytest
 
 from dicom_node.admission import Admission, Rejection, Request
 from dicom_node.config_tables import Listener, Sender
+from dicom_node.live import fixed
 
 SETTINGS = Listener(
     sender=(
@@ -44,7 +45,7 @@ def request(calling: str, address: str, called: str = "LESIONMARK", already: int
 def test_a_title_is_let_in_from_its_addresses(
     asked: Request, rejection: Rejection | None, reason: str
 ) -> None:
-    refusal = Admission(SETTINGS, lambda: False).judge(asked)
+    refusal = Admission(fixed(SETTINGS), lambda: False).judge(asked)
     assert (refusal.rejection if refusal else None) is rejection
     assert reason in (refusal.reason if refusal else "")
 
@@ -54,11 +55,11 @@ def test_a_title_is_let_in_from_its_addresses(
     [("10.1.2.1", True), ("127.0.0.9", True), ("fd00::1", True), ("10.1.3.1", False)],
 )
 def test_an_address_of_no_sender_is_not_listened_to(address: str, known: bool) -> None:
-    assert Admission(SETTINGS, lambda: False).knows(address) is known
+    assert Admission(fixed(SETTINGS), lambda: False).knows(address) is known
 
 
 def test_a_full_disk_rejects_for_a_while_whoever_may_send_otherwise() -> None:
-    admission = Admission(SETTINGS, lambda: True)
+    admission = Admission(fixed(SETTINGS), lambda: True)
     refusal = admission.judge(request("SCANNER", "10.1.2.77"))
     assert refusal is not None
     assert refusal.rejection is Rejection.CONGESTION

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plugin import Earlier, Kind, Series
+from plugin import Earlier, Facts, Kind, Series
 from plugin.analysis import LesionAnalysis
 from tests.instances import instance, write_series
 
@@ -28,6 +28,9 @@ class Blind:
     """A detector that finds nothing; what is reported does not matter here."""
 
     version = "blind 1"
+
+    def facts(self) -> Facts:
+        return Facts(self.version, "", "cpu", "none")
 
     def warm_up(self) -> None: ...
 

@@ -7,6 +7,7 @@ import pytest
 
 from dicom_node.completion import LOST_END_S, Completion, find_gap
 from dicom_node.config_tables import Completion as Settings
+from dicom_node.live import fixed
 from dicom_node.revisions import Revisions
 from dicom_node.spool import Shelf, Spool
 from tests.instances import WrittenSeries, write_series
@@ -44,10 +45,10 @@ def completion(
     started_at: float = 0.0,
 ) -> Completion:
     return Completion(
-        Settings(quiet_period_s=10.0, cap_s=100.0),
+        fixed(Settings(quiet_period_s=10.0, cap_s=100.0)),
         Spool(tmp_path / "spool"),
         Revisions(tmp_path / "reports"),
-        count=count,
+        choose_count=lambda: count,
         is_arriving=lambda _: arriving,
         started_at=started_at,
     )

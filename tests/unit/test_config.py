@@ -8,7 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from dicom_node.config import Settings, load, parse
-from dicom_node.config_tables import PeerTls, QueryPeer, Sender, Tls
+from dicom_node.config_doctor import Doctor
+from dicom_node.config_harvest import HarvestDestination
+from dicom_node.config_tables import PeerTls, QueryPeer, Removal, Sender, Tls
 from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -114,6 +116,8 @@ def test_the_shipped_file_shows_every_key_with_its_default(table: str) -> None:
 
 
 def _plain(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return list(default)
     return default.get_secret_value() if isinstance(default, SecretStr) else default
 
 
@@ -125,21 +129,34 @@ def test_the_shipped_file_explains_every_key() -> None:
 
 @pytest.mark.parametrize(
     ("table", "model"),
-    [("completion.query", QueryPeer), ("listener.tls", Tls), ("destination.tls", PeerTls)],
+    [
+        ("completion.query", QueryPeer),
+        ("listener.sender.report_to", QueryPeer),
+        ("listener.tls", Tls),
+        ("destination.tls", PeerTls),
+        ("destination.removal", Removal),
+        ("doctor.tls", PeerTls),
+        ("harvest.peer", QueryPeer),
+        ("harvest.destination", HarvestDestination),
+    ],
 )
 def test_the_shipped_file_shows_optional_tables(table: str, model: type[BaseModel]) -> None:
     commented = SHIPPED.read_text().split(f"# [{table}]")[1].split("\n\n")[0]
-    assert all(f"# {key} = " in commented for key in model.model_fields if key != "tls")
+    assert all(
+        f"# {key} = " in commented for key in model.model_fields if key not in ("tls", "sender")
+    )
 
 
 def test_the_shipped_file_shows_a_sender_with_its_defaults() -> None:
-    [shown] = tomllib.loads(SHIPPED.read_text())["listener"]["sender"]
+    shown, of_doctor = tomllib.loads(SHIPPED.read_text())["listener"]["sender"]
     assert Sender.model_validate(shown).addresses == Sender(ae_title="A").addresses
-    assert set(shown) == set(Sender.model_fields)
+    assert set(shown) == set(Sender.model_fields) - {"report_to"}
+    assert of_doctor["ae_title"] == Doctor().ae_title
 
 
 def _plain_fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {key: field for key, field in model.model_fields.items() if key not in ("query", "tls")}
+    tables = {"query", "tls", "peer", "destination"}
+    return {key: field for key, field in model.model_fields.items() if key not in tables}
 
 
 @pytest.mark.parametrize("value", ["mysql://reader:hunter2@db/x", "hunter2"])

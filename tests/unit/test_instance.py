@@ -65,7 +65,7 @@ def without(keyword: str) -> Dataset:
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
 def test_an_instance_is_identified_in_every_encoding(syntax: UID) -> None:
     made = ct()
-    found = identify(encoded(made, syntax), syntax, SIZES)
+    found = identify([encoded(made, syntax)], syntax, SIZES)
     assert found.sop_class_uid == made.SOPClassUID
     assert found.sop_instance_uid == made.SOPInstanceUID
     assert found.series_uid == made.SeriesInstanceUID
@@ -78,7 +78,7 @@ def test_an_instance_is_identified_in_every_encoding(syntax: UID) -> None:
 )
 def test_an_instance_without_a_uid_is_unreadable(keyword: str) -> None:
     with pytest.raises(UnreadableInstance, match=keyword):
-        identify(encoded(without(keyword)), ExplicitVRLittleEndian, SIZES)
+        identify([encoded(without(keyword))], ExplicitVRLittleEndian, SIZES)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_no_uid_is_refused_and_not_quoted(value: str) -> None:
         made.SeriesInstanceUID = value
         data = encoded(made)
     with pytest.raises(InvalidUID) as error:
-        identify(data, ExplicitVRLittleEndian, SIZES)
+        identify([data], ExplicitVRLittleEndian, SIZES)
     assert value not in str(error.value)
 
 
@@ -103,14 +103,14 @@ def test_what_is_no_uid_is_refused_and_not_quoted(value: str) -> None:
 @pytest.mark.filterwarnings("ignore:Expected explicit VR")
 def test_garbage_is_unreadable_and_not_quoted(garbage: bytes, syntax: UID) -> None:
     with pytest.raises(UnreadableInstance) as error:
-        identify(garbage, syntax, SIZES)
+        identify([garbage], syntax, SIZES)
     assert "Secret" not in str(error.value)
 
 
 def test_a_data_set_is_too_large_as_sent() -> None:
     data = encoded(ct(PixelData=bytes(1 << 20)))
     with pytest.raises(OversizedInstance, match="1 MiB as sent"):
-        identify(data, ExplicitVRLittleEndian, SIZES)
+        identify([data], ExplicitVRLittleEndian, SIZES)
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_a_data_set_is_too_large_as_sent() -> None:
 def test_the_decoded_size_is_bounded(changes: dict[str, int], fits: bool) -> None:
     data = encoded(ct(**changes))
     if fits:
-        assert identify(data, JPEG2000Lossless, SIZES).patient_id == "TEST-7"
+        assert identify([data], JPEG2000Lossless, SIZES).patient_id == "TEST-7"
         return
     with pytest.raises(OversizedInstance, match="when decoded"):
-        identify(data, JPEG2000Lossless, SIZES)
+        identify([data], JPEG2000Lossless, SIZES)
 
 
 def test_a_number_that_is_none_is_unreadable_and_not_quoted() -> None:
     made = ct()
     data = encoded(made).replace(b"(\x00\x10\x00US\x02\x00", b"(\x00\x10\x00US\x06\x00Secr")
     with pytest.raises(UnreadableInstance, match="ValueError") as error:
-        identify(data, ExplicitVRLittleEndian, SIZES)
+        identify([data], ExplicitVRLittleEndian, SIZES)
     assert str(int.from_bytes(b"Secr", "little"))[:6] not in str(error.value)
 
 
@@ -150,7 +150,7 @@ def test_a_bomb_is_refused_without_being_inflated_whole() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(OversizedInstance, match="4 MiB when inflated"):
-            identify(bomb, DeflatedExplicitVRLittleEndian, SIZES)
+            identify([bomb], DeflatedExplicitVRLittleEndian, SIZES)
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:
         tracemalloc.stop()
@@ -160,15 +160,15 @@ def test_an_instance_without_pixels_has_no_decoded_size() -> None:
     made = ct()
     for keyword in ("Rows", "Columns", "PixelData"):
         delattr(made, keyword)
-    assert identify(encoded(made), ExplicitVRLittleEndian, SIZES).patient_id == "TEST-7"
+    assert identify([encoded(made)], ExplicitVRLittleEndian, SIZES).patient_id == "TEST-7"
 
 
 def test_what_stands_behind_the_header_is_not_read() -> None:
     broken = encoded(ct()) + b"\xe0\x7f\x10\x00OW\x00\x00\xff\xff\xff\x7f"
-    assert identify(broken, ExplicitVRLittleEndian, SIZES).patient_id == "TEST-7"
+    assert identify([broken], ExplicitVRLittleEndian, SIZES).patient_id == "TEST-7"
 
 
 def test_sequences_within_sequences_are_an_error_and_no_crash() -> None:
     item = b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     with pytest.raises(UnreadableInstance, match="it "):
-        identify(item * 20_000, ExplicitVRLittleEndian, SIZES)
+        identify([item * 20_000], ExplicitVRLittleEndian, SIZES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dicom_node.ledger import DeliveryStatus, Ledger, SeriesStatus
+from dicom_node.ledger import Ledger
+from dicom_node.standing import DeliveryStatus, SeriesStatus
 from dicom_node.states import DeliveryState, SeriesState
 from dicom_node.work import DELIVER, AnalysisId, DeliveryId
 

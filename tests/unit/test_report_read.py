@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plugin.bookmark import LesionType
 from plugin.errors import InvalidReport
-from plugin.report import Reading, codes, images, read, tree
+from plugin.report import Author, AuthorKind, Reading, codes, images, read, tree
 from plugin.report.groups import TRACKING_PREFIX
 from plugin.uids import derive
 from tests.report_cases import Geometry, bookmark, encoded, enhanced, volume
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 TILTED = Geometry(shear=0.6)
 SAGITTAL = Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(1.0, 0.5, 0.8))
 
+#: Our own report says which program made it.
+OURS = Author(AuthorKind.DEVICE, "test-detector", "lesionmark test-detector")
+
 
 @pytest.mark.parametrize(
     "source",
@@ -32,13 +35,13 @@ SAGITTAL = Geometry(orientation=((0.0, 1.0, 0.0), (0.0, 0.0, -1.0)), spacing=(1.
 )
 def test_a_round_trip_is_equal(source: Volume) -> None:
     marks = (bookmark(source, 1), bookmark(source, 2, lesion_type=LesionType.LIVER))
-    assert read(encoded(source, marks)) == Reading(marks, ())
+    assert read(encoded(source, marks)) == Reading(marks, (), (OURS, OURS))
 
 
 def test_a_round_trip_of_a_multi_frame_instance_is_equal() -> None:
     source = enhanced()
     marks = (bookmark(source),)
-    assert read(encoded(source, marks), source.slices) == Reading(marks, ())
+    assert read(encoded(source, marks), source.slices) == Reading(marks, (), (OURS,))
 
 
 def test_a_round_trip_keeps_what_is_written() -> None:
@@ -50,7 +53,7 @@ def test_a_round_trip_keeps_what_is_written() -> None:
 
 
 def test_an_empty_report_has_no_bookmarks() -> None:
-    assert read(encoded(volume(), [])) == Reading((), ())
+    assert read(encoded(volume(), [])) == Reading((), (), ())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,6 +9,7 @@ import pytest
 
 from dicom_node import config
 from dicom_node.completion import Verdict
+from dicom_node.live import fixed
 from dicom_node.receipts import Receipts
 from dicom_node.revisions import Revisions
 from dicom_node.spool import Shelf, Spool
@@ -48,7 +49,7 @@ class World:
         self.spool.add(Shelf.SERIES, "1.2", "1.2.1", b"")
         self.revision = self.revisions.freeze("1.2", ["1.2.1"])
         self.steps = Steps(
-            config.parse(CONFIGURATION),
+            fixed(config.parse(CONFIGURATION)),
             self.spool,
             self.revisions,
             self.receipts,
@@ -59,7 +60,7 @@ class World:
 
     def analyse(self) -> None:
         report = Product(Kind.REPORT, instance("1.2.9", "1.2", 1))
-        self.revisions.save(self.revision, Analysis((), (report,)))
+        self.revisions.save(self.revision, Analysis((), (report,)), "fake-1")
 
     def send(self) -> tuple[str, float | None, str]:
         outcome = self.steps.send("1.2", self.revision.digest, "pacs", since=NOW)

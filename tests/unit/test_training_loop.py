@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from plugin.bookmark import LesionType
 from plugin.detector.network import Architecture, Network
 from plugin.training import loop, state
 from plugin.training.__main__ import main
@@ -192,7 +193,7 @@ def test_a_step_that_was_repeated_counts_once_in_the_log(tmp_path: Path) -> None
     log = tmp_path / "log.csv"
     for number, value in ((1, 5.0), (26, 4.0), (51, 3.0), (26, 2.0)):
         part = torch.tensor(value)
-        write_log(log, number, 1e-3, Losses(part, part, part))
+        write_log(log, number, 1e-3, Losses(part, part, part, part))
     assert [(row["step"], row["centre"]) for row in read_log(log)] == [(1, 5), (26, 2), (51, 3)]
 
 
@@ -256,11 +257,27 @@ def test_a_configuration_starts_at_its_folder(tmp_path: Path) -> None:
     assert (config.optimisation.steps, config.composition) == (10, Composition())
 
 
+SOURCE = (
+    GOOD
+    + """
+[[sources]]
+kind = "deeplesion"
+folder = "deep"
+"""
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (GOOD.replace("steps", "stepz"), "optimisation.stepz"),
         (GOOD.replace("patches", "patchez"), "patchez"),
+        (GOOD.replace('patches = "nodules"', ""), "sources: nothing to learn from"),
+        (SOURCE.replace("deeplesion", "deeplesions"), r"sources\[0\].kind: deeplesions is not one"),
+        (SOURCE + 'outline = "box"\n', r"sources\[0\].outline: box is not one of none, ellipse"),
+        (SOURCE + "unmarked = 1.5\n", r"sources\[0\].unmarked: 1.5"),
+        (SOURCE + 'types = { node = "lymph" }\n', r"sources\[0\].types: 'node' is 'lymph'"),
+        (SOURCE + '[architecture]\ntypes = ["lung"]\n', "architecture.types"),
         (GOOD.replace("series", "folder"), r"backgrounds\[0\].folder"),
         ('patches = "a"\noutput = "b"\n', "backgrounds"),
         (GOOD + "mining = 100\n", "optimisation.mining"),
@@ -281,3 +298,10 @@ def test_the_shipped_configuration_is_valid() -> None:
     assert config.composition == Composition()
     assert config.optimisation == Optimisation()
     assert len(config.backgrounds) == 4
+
+
+def test_the_configuration_for_deeplesion_is_valid() -> None:
+    config = load(Path(loop.__file__).parent / "deeplesion.toml")
+    (source,) = config.sources
+    assert (source.kind, source.complete, source.everything) == ("deeplesion", False, False)
+    assert config.architecture.types == tuple(LesionType)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,17 @@ def test_a_lesion_is_hard_when_missed_or_beside_a_false_peak(
 ) -> None:
     tile = _tile(bright, (8, 24, 24))
     assert hardness(BrightNetwork(), tile) == pytest.approx(expected, abs=0.02)
+
+
+def test_a_peak_where_nothing_is_marked_is_not_false() -> None:
+    tile = _tile((8, 24, 40), (8, 24, 24))
+    unsure = np.full(tile.hu.shape, 0.25, np.float32)
+    assert hardness(BrightNetwork(), replace(tile, certainty=unsure)) == pytest.approx(
+        1.25, abs=0.02
+    )
+    assert hardness(BrightNetwork(), replace(tile, certainty=unsure * 4)) == pytest.approx(
+        2.25, abs=0.02
+    )
 
 
 def test_false_peaks_are_sorted_and_spare_the_lesion() -> None:

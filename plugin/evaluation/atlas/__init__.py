@@ -1,0 +1,1 @@
+"""What a data set of bookmarks holds, for the eye: `lesionmark explore`."""

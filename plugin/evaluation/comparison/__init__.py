@@ -1,0 +1,1 @@
+"""The AI's bookmarks against radiologists' bookmarks of the same series: `lesionmark compare`."""

@@ -1,0 +1,1 @@
+"""Work that earlier versions have left pending, and how it was made."""
