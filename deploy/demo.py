@@ -125,12 +125,18 @@ def start_node(folder: Path, pacs: LocalPacs, started: ExitStack) -> DemoNode:
 
 
 def send(folder: Path, pacs: LocalPacs, node: DemoNode) -> None:
-    """Send the instances as a scanner would: to the PACS, and then to the node.
+    """Send the instances as a scanner would: to the PACS, which forwards them to the node.
 
-    Raises Unreported when the node does not take all of them.
+    Where it cannot, or did not take all, the node gets them from us. Raises Unreported when the
+    node does not take all of them either.
     """
+    forwards = pacs.forward_to(NODE_AE_TITLE, node.port)
     out.print(f"Sending {folder} to the PACS by C-STORE")
-    if not node.send(folder, pacs.ae_title, pacs.dicom_port):
+    is_taken = node.send(folder, pacs.ae_title, pacs.dicom_port)
+    if forwards and is_taken:
+        out.print("The PACS forwards each series to the node as soon as it is stable")
+        return
+    if not is_taken:
         out.print("The PACS did not take all of it. It need not, for a report.", style="yellow")
     out.print(f"Sending {folder} to the node by C-STORE")
     if not node.send(folder, NODE_AE_TITLE, node.port):

@@ -148,6 +148,9 @@ disk_reserve_mb = 100
 [[listener.sender]]
 ae_title = "{SCANNER_AE_TITLE}"
 
+[[listener.sender]]
+ae_title = "{pacs.ae_title}"
+
 [completion]
 quiet_period_s = 2.0
 

@@ -25,6 +25,10 @@ FORWARDING: dict[str, dict[str, Any]] = {
 }
 
 
+#: Seconds without a new instance after which a series is forwarded: nobody wants to wait in a demo.
+_STABLE_AGE_S = 2
+
+
 class LocalPacs(Protocol):
     """What the demo asks of a PACS."""
 
@@ -36,6 +40,10 @@ class LocalPacs(Protocol):
     dicom_port: int
     #: Its process, to be started and stopped.
     process: LocalProcess
+
+    def forward_to(self, ae_title: str, port: int) -> bool:
+        """Send every CT series on to a node on loopback; False where it has no such rule."""
+        ...
 
     def reports(self, study_instance_uid: str) -> list[str]:
         """SOP Instance UIDs of the structured reports of a study."""
@@ -71,9 +79,13 @@ def find_plugins(*names: str) -> list[str]:
 
 def start_local_pacs(folder: Path) -> LocalPacs:
     """Orthanc where it is installed, else the folder that stands in; started and answering."""
-    pacs: LocalPacs = OrthancPacs(folder) if find_orthanc() else FolderPacs(folder)
+    pacs: LocalPacs = _forwarding_orthanc(folder) if find_orthanc() else FolderPacs(folder)
     pacs.process.start()
     return pacs
+
+
+def _forwarding_orthanc(folder: Path) -> OrthancPacs:
+    return OrthancPacs(folder, **FORWARDING["Lua"], StableAge=_STABLE_AGE_S)
 
 
 class OrthancPacs:
@@ -185,6 +197,11 @@ class OrthancPacs:
         """Put one DICOM file into the archive, past its network side."""
         self.request("POST", "/instances", instance.read_bytes())
 
+    def forward_to(self, ae_title: str, port: int) -> bool:
+        """Send every stable CT series on to a node on loopback, by the rule that we ship."""
+        self.set_modality("lesionmark", ae_title, port)
+        return True
+
     def set_modality(self, name: str, ae_title: str, port: int) -> None:
         """Tell it of a peer on loopback, to which `forward` can then send."""
         peer = {"AET": ae_title, "Host": LOOPBACK, "Port": port}
@@ -235,6 +252,11 @@ class FolderPacs:
             log=folder / "scp.log",
             answers=lambda: listens(self.dicom_port),
         )
+
+    def forward_to(self, ae_title: str, port: int) -> bool:
+        """A folder sends nothing on."""
+        del ae_title, port
+        return False
 
     def reports(self, study_instance_uid: str) -> list[str]:
         """SOP Instance UIDs of the structured reports of a study."""

@@ -155,7 +155,7 @@ class Removal(Table):
     """[destination.removal]: how test objects are removed from a destination."""
 
     by: Literal["orthanc", "dicomweb"]
-    url: Annotated[str, Field(pattern=r"^https?://[^/?#]+[^?#]*$")]
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#@]+[^?#]*$")]
     authorization: SecretStr = SecretStr("")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: What bytes come in.
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 
 #: The ending of files that are being written; what has it was never acknowledged.
 PART = ".part"

@@ -18,7 +18,7 @@ from dicom_node.errors import OutOfSpace, QueueUnavailable, UnreadableInstance
 from dicom_node.gate import Gate
 from dicom_node.instance import REFUSED, Sizes, check_request, identify
 from dicom_node.sop_classes import STORAGE_COMMITMENT, VERIFICATION
-from dicom_node.spool import Shelf
+from dicom_node.spool import Shelf, is_uid
 from dicom_node.statuses import SUCCESS, StoreStatus
 from dicom_node.transfer_syntaxes import TRANSFER_SYNTAXES
 from dicom_node.transfers import Tally
@@ -173,7 +173,7 @@ class Listener:
 
     def _quarantine(self, event: Event, error: UnreadableInstance) -> int:
         try:
-            path = self._spool.quarantine(event.encoded_dataset())
+            path = self._spool.quarantine(_as_file(event))
         except (OutOfSpace, OSError) as fault:
             log.error("LM113 bytes refused, out of resources: %s", fault)  # noqa: TRY400
             return StoreStatus.OUT_OF_RESOURCES
@@ -257,6 +257,15 @@ def storage_classes(settings: Settings, sop_classes: frozenset[str]) -> set[str]
         return set(sop_classes)
     others = {str(c.abstract_syntax) for c in AllStoragePresentationContexts}
     return others | sop_classes
+
+
+def _as_file(event: Event) -> bytes:
+    """What came as a DICOM file, whatever the request says in the place of UIDs."""
+    request = cast("StoreRequest", event.request)
+    announced = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
+    sop_class, sop_instance = (uid if is_uid(uid) else "" for uid in announced)
+    header = file_header(sop_class, sop_instance, event.context.transfer_syntax)
+    return b"".join((header, *request.pieces))
 
 
 def _count(_: Event) -> None:

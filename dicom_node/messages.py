@@ -79,7 +79,7 @@ class Messages(DIMSEServiceProvider):
         if self._request is None:
             self._hand_on(context_id, control, data)
         else:
-            self._request.pieces.append(data)
+            self._request.add(data)
             if control & _IS_LAST:
                 self.msg_queue.put((context_id, cast("Any", self._request)))
         if control & _IS_LAST:

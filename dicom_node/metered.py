@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dicom_node import meters
@@ -34,10 +35,16 @@ class MeteredSteps(Steps):
         with meters.step("send"):
             outcome = super().send(series_uid, digest, destination, since)
         meters.DELIVERIES.labels(destination, outcome["state"]).inc()
-        came_at = self.newest(series_uid)
-        if outcome["state"] == DeliveryState.DELIVERED and came_at:
-            meters.TURNAROUND_SECONDS.labels(destination).observe(outcome["at"] - came_at)
+        if outcome["state"] == DeliveryState.DELIVERED:
+            self._note_turnaround(series_uid, destination, outcome["at"])
         return outcome
+
+    def _note_turnaround(self, series_uid: str, destination: str, at: float) -> None:
+        with suppress(OSError):  # what was delivered stays so, whatever the spool's disk does
+            came_at = self.newest(series_uid)
+            if came_at:
+                turnaround_s = max(0.0, at - came_at)
+                meters.TURNAROUND_SECONDS.labels(destination).observe(turnaround_s)
 
 
 class MeteredProofs(Proofs):

@@ -118,7 +118,7 @@ def stored(handler: Callable[[Event], int]) -> Callable[[Event], int]:
         INSTANCES.labels(StoreStatus(status).name.lower()).inc()
         if status == SUCCESS:
             request = cast("StoreRequest", event.request)
-            RECEIVED_BYTES.inc(sum(piece.nbytes for piece in request.pieces))
+            RECEIVED_BYTES.inc(sum(map(len, request.pieces)))
             LAST_INSTANCE.set_to_current_time()
         return status
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
     from pydicom import Dataset
 
-    from plugin import Analysis, Bookmark
+    from plugin import Analysis, Bookmark, Picture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,7 @@ class Revisions:
         for number, product in enumerate(analysis.objects):
             name = f"{number:03}-{product.kind}.dcm"
             write_durably(folder / name, _encoded(product.dataset))
-        for number, picture in enumerate(analysis.pictures):
-            write_durably(_picture(folder, number), picture.png)
+        _write_pictures(folder, analysis.pictures)
         about = About(model, analysis.remarks, tuple(p.text for p in analysis.pictures))
         write_durably(folder / "about.json", json.dumps(asdict(about), indent=1).encode())
         records = [bookmark.to_record(b) for b in analysis.bookmarks]
@@ -218,6 +220,15 @@ class Revisions:
     def _read(self, path: Path) -> Revision:
         record = json.loads(path.read_bytes())
         return Revision(**record | {"instances": tuple(record["instances"])})
+
+
+def _write_pictures(folder: Path, pictures: Iterable[Picture]) -> None:
+    """No report waits for what only the status page shows."""
+    try:
+        for number, picture in enumerate(pictures):
+            write_durably(_picture(folder, number), picture.png)
+    except OSError as error:
+        log.warning("LM406 series %s: pictures are missing: %s", folder.parent.name, error)
 
 
 def _picture(folder: Path, number: int) -> Path:

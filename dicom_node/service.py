@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
 
     from dicom_node.config import Settings
+    from dicom_node.web.server import WebServer
     from plugin import Plugin
 
 log = logging.getLogger(__name__)
@@ -90,11 +91,14 @@ class Service:
             # From the beginning: who asks for a reload now is answered when the node is ready.
             self._presence = Presence(Path(self._settings.node.state_dir))
         workshop = None if self._role is Role.LISTENER else self._start_workshop()
+        web = self._open_web()
         if self._role is not Role.WORKER:
             self._start_reception()
         if workshop is not None:
             workshop.take_stock()
-        self._start_web()
+        if web is not None:
+            web.start()
+            self._parts.append(web)
         self._trail.started()
         log.info("LM001 ready")
         if not self._listener_command:
@@ -171,10 +175,11 @@ class Service:
         reception.start()
         self._vitals.watch("listener", reception.stuck)
 
-    def _start_web(self) -> None:
+    def _open_web(self) -> WebServer | None:
+        """Take its port before anybody is received: a node that cannot have it does not start."""
         if not self._settings.web.port or not self._listener_command:
-            return
-        server = open_server(
+            return None
+        return open_server(
             self._live,
             receives=self._role is not Role.WORKER,
             vitals=self._vitals,
@@ -184,8 +189,6 @@ class Service:
             trail=self._trail,
             clock=_local_time,
         )
-        server.start()
-        self._parts.append(server)
 
     def _stop(self, within_s: float) -> None:
         """Stop receiving first; each part gets half of the time that is left."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dicom_node.durable import Buffer
 
 #: Command fields (PS3.7 E.1-1), and the data set type that says there is none.
 _C_STORE_RQ, _C_STORE_RSP, _NO_DATA_SET = 0x0001, 0x8001, 0x0101
@@ -18,6 +21,8 @@ _CLASS, _FIELD, _MESSAGE_ID, _DATA_SET_TYPE, _INSTANCE = 0x0002, 0x0100, 0x0110,
 _NEEDED: Final = {_CLASS, _FIELD, _MESSAGE_ID, _DATA_SET_TYPE, _INSTANCE}
 #: Tag and length of an element in Implicit VR Little Endian (PS3.5 7.1.3), and its first bytes.
 _HEADER: Final = struct.Struct("<HHL")
+#: A shorter fragment is copied, bytes; beside a longer one its own object weighs nothing.
+_LEAST_VIEW: Final = 4096
 #: Header of a P-DATA-TF PDU with one presentation data value (PS3.8 9.3.5, E.2).
 _P_DATA_TF: Final = struct.Struct(">BxLLBB")
 _P_DATA_TYPE, _LAST_COMMAND_FRAGMENT = 0x04, 0x03
@@ -34,7 +39,20 @@ class StoreRequest:
     #: Affected SOP Class UID (0000,0002) and Affected SOP Instance UID (0000,1000), as encoded.
     affected: tuple[bytes, bytes]
     #: The data set as it came, piece by piece.
-    pieces: list[memoryview] = field(default_factory=list)
+    pieces: list[Buffer] = field(default_factory=list)
+
+    def add(self, fragment: memoryview) -> None:
+        """Take the next fragment of the data set.
+
+        One that is most of its PDU is not copied. Any other would keep in memory, by a view,
+        far more than itself: its PDU, and an object for each byte if they come one by one.
+        """
+        if len(fragment) >= _LEAST_VIEW and 2 * len(fragment) >= memoryview(fragment.obj).nbytes:
+            self.pieces.append(fragment)
+        elif self.pieces and isinstance(self.pieces[-1], bytearray):
+            self.pieces[-1] += fragment
+        elif fragment:
+            self.pieces.append(bytearray(fragment))
 
     @property
     def AffectedSOPClassUID(self) -> str:  # noqa: N802

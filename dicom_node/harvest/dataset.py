@@ -77,13 +77,17 @@ def private_folder(target: Path) -> Path:
 
 @contextmanager
 def open_dataset(target: Path) -> Iterator[Dataset]:
-    """The data set, begun or gone on with. Raises NodeError where that is not possible."""
+    """The data set, begun or gone on with. Raises NodeError where that is not possible.
+
+    So does what is done with it, when it cannot be written.
+    """
     secret = _secret(private_folder(target))
-    invalid: type[Exception] = _module("errors").InvalidDataset
+    errors = _module("errors")
+    faults: tuple[type[Exception], ...] = (errors.InvalidDataset, errors.Unwritable)
     try:
         with import_module(_PACKAGE).Builder(target, secret) as builder:
             yield builder
-    except invalid as error:
+    except faults as error:
         raise NodeError(str(error)) from error
 
 

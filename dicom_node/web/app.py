@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from dicom_node.errors import NodeError
 from dicom_node.web import actions, health, metrics, pages, pictures
 from dicom_node.web.access import Guard
-from dicom_node.web.render import Pages, refusal_of
+from dicom_node.web.render import Pages, refusal_of, trouble_of
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -25,7 +27,11 @@ def app(sources: Sources, access: Access) -> Starlette:
     return Starlette(
         routes=_routes(sources, access, answers),
         middleware=[Middleware(Guard, access=access)],
-        exception_handlers={HTTPException: refusal_of(answers)},
+        exception_handlers={
+            HTTPException: refusal_of(answers),
+            NodeError: trouble_of(answers),
+            SQLAlchemyError: trouble_of(answers),
+        },
     )
 
 

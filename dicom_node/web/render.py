@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
+from dicom_node import database
+from dicom_node.errors import NodeError
 from dicom_node.states import SeriesState
 from dicom_node.web import words
 
 if TYPE_CHECKING:
-    from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
     from dicom_node.web import Sources
     from dicom_node.web.access import Access
 
+log = logging.getLogger(__name__)
+
+#: RFC 9110 15.6.4.
+_UNAVAILABLE: Final = 503
 _TITLES: Final = {
     400: "That cannot be read",
     403: "Not accepted",
@@ -24,6 +31,7 @@ _TITLES: Final = {
     405: "Not possible here",
     409: "Not now",
     413: "Too large",
+    _UNAVAILABLE: "That cannot be looked up now",
 }
 
 
@@ -80,5 +88,22 @@ def refusal_of(pages: Pages) -> Any:
 
     def answer(request: Request, error: HTTPException) -> HTMLResponse:
         return pages.refusal(request, error)
+
+    return answer
+
+
+def trouble_of(pages: Pages) -> Any:
+    """As Starlette wants its handler of our own troubles, most of all of a database that is down.
+
+    Whoever looks after the node sees why, and the log has one line and no trace for each look.
+    """
+
+    def answer(request: Request, error: Exception) -> HTMLResponse:
+        try:
+            with database.explained():
+                raise error
+        except NodeError as trouble:
+            log.error("LM814 a page cannot be made: %s", trouble)  # noqa: TRY400
+            return pages.refusal(request, HTTPException(_UNAVAILABLE, str(trouble)))
 
     return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ from dicom_node.web.access import Access
 from dicom_node.web.app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from dicom_node.audit import Trail
@@ -51,9 +51,10 @@ def open_server(
     trail: Trail,
     clock: Callable[[], datetime],
 ) -> WebServer:
-    """The server of a node with this configuration. Raises NodeError.
+    """The server of a node with this configuration, which has its port from now on.
 
-    `receives`: whether this process does; `analyser` is what it analyses with, if it does that.
+    `receives`: whether this process does; `analyser` is what it analyses with, if it does
+    that. Raises NodeError, naming the key, when another process has the port.
     """
     settings = live.now
     reports = Path(settings.node.state_dir) / "reports"
@@ -72,14 +73,17 @@ def open_server(
         trail=trail,
         clock=clock,
     )
-    return WebServer(sources, Access(settings.web, trail, lambda: clock().timestamp()))
+    access = Access(settings.web, trail, lambda: clock().timestamp())
+    return WebServer(sources, access, _bind(settings.web.host, settings.web.port))
 
 
 class WebServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, sources: Sources, access: Access) -> None:
+    def __init__(self, sources: Sources, access: Access, listener: socket.socket) -> None:
+        """`listener` is bound, and nobody is heard on it before `start`."""
         self._sources = sources
+        self._listener = listener
         config = uvicorn.Config(
             app(sources, access),
             log_config=None,
@@ -94,11 +98,12 @@ class WebServer:
         self._threads: list[Thread] = []
 
     def start(self) -> None:
-        """Listen. Raises NodeError, naming the key, when that cannot be."""
+        """Listen. Raises NodeError when another process was quicker."""
         table = self._sources.settings.web
-        listener = _listen(table.host, table.port)
+        with _explained(table.host, table.port):
+            self._listener.listen(_BACKLOG)
         self._threads = [
-            Thread(target=self._server.run, args=([listener],), name="web", daemon=True),
+            Thread(target=self._server.run, args=([self._listener],), name="web", daemon=True),
             Thread(target=self._keep_history, name="history", daemon=True),
         ]
         for thread in self._threads:
@@ -128,17 +133,21 @@ class WebServer:
             self._stops.wait(_REREAD_S)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
+def _bind(host: str, port: int) -> socket.socket:
+    with _explained(host, port), ExitStack() as unless_it_is_bound:
         family, kind, protocol, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with ExitStack() as unless_it_listens:
-            listener = unless_it_listens.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-            listener.listen(_BACKLOG)
-            unless_it_listens.pop_all()
+        listener = unless_it_is_bound.enter_context(socket.socket(family, kind, protocol))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        unless_it_is_bound.pop_all()
+    return listener
+
+
+@contextmanager
+def _explained(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise NodeError(f"web.port: {host}:{port}: {error.strerror}") from error
-    return listener

@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from plugin.datasets.errors import InvalidDataset
+from plugin.datasets.nodules import is_held_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,14 @@ def series_uid(folder: Path) -> str:
 def patient_id(folder: Path) -> str:
     """Patient ID of the first instance of a folder; its name where there is none."""
     return _element(_first(folder), "PatientID") or folder.name
+
+
+def is_held_out_series(folder: Path, patient: str) -> bool:
+    """Whether a series is for validation: as its patient is, or as its nodule patches are.
+
+    Nodule patches name no patient, so both count. Raises InvalidDataset.
+    """
+    return is_held_out(patient) or is_held_out(series_uid(folder))
 
 
 def by_instance(folder: Path) -> dict[str, Path]:

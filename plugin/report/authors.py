@@ -47,12 +47,15 @@ class Author:
 def of_group(path: Sequence[Dataset]) -> Author:
     """The author of a group of measurements; `path` leads from the report down to it.
 
-    An algorithm named anywhere in the group (PS3.16 TID 4019) made it, whoever else observed.
+    An algorithm named anywhere in the group (PS3.16 TID 4019), or in a container that holds the
+    group, made it, whoever else observed.
     Else the observers nearest to the group count (TID 1001), of which a person comes before a
     device that the person worked with. Else author and verifier of the document do.
     """
     document, group = path[0], path[-1]
-    algorithms = [_value(item) for item in _below(group) if tree.is_named(item, codes.ALGORITHM)]
+    beside = [item for above in path[:-1] for item in tree.content(above)]
+    items = [*_below(group), *reversed(beside)]
+    algorithms = [_value(item) for item in items if tree.is_named(item, codes.ALGORITHM)]
     if algorithms:
         return _author(document, AuthorKind.DEVICE, algorithms[0])
     if is_own(document) or str(document.get("SOPClassUID", "")) in codes.CAD_REPORTS:

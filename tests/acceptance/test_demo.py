@@ -35,6 +35,7 @@ def test_the_phantom_goes_through_orthanc_and_back(
         missing("Orthanc")
     run(Order(series=None, keep=False, folder=tmp_path / "demo"))
     said = capsys.readouterr().out
+    assert "The PACS forwards" in said
     assert said.count("found: Lesion") == len(phantom.LESIONS)
     assert "MISSED" not in said
     assert dcmread(tmp_path / "demo" / "report-1.dcm").Modality == "SR"

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
+from plugin import Kind
 from plugin.bookmark import Bookmark, to_record
 from plugin.datasets.deeplesion_table import read_table, write_table
 from plugin.datasets.phantom import Spec, make
 from plugin.evaluation.comparison.__main__ import main
 from plugin.evaluation.comparison.marks import Lesion, of_bookmark
 from plugin.evaluation.comparison.match import Outcome, pairs
+from plugin.uids import derive
 from plugin.volume import read as read_volume
 from tests.report_authors import without_program
 from tests.report_cases import bookmark, made, shared_data, written
@@ -63,7 +65,25 @@ def by_a_person(source: Volume, marks: list[Bookmark], folder: Path) -> None:
     """A report of ours as if a viewer had written it."""
     (path,) = written(folder, [made(source, marks)[0]])
     document = without_program(dcmread(path))
+    uid = derive("by a person", document.SOPInstanceUID)
+    document.SOPInstanceUID = document.file_meta.MediaStorageSOPInstanceUID = uid
     document.save_as(path)
+
+
+def elsewhere(source: Volume) -> Bookmark:
+    return bookmark(
+        source,
+        2,
+        box=(40.0, 39.0, 50.0, 45.0),
+        long_axis=((40.0, 42.0), (50.0, 42.0)),
+        short_axis=((45.0, 39.0), (45.0, 45.0)),
+    )
+
+
+def on_slice(source: Volume, index: int, number: int = 1) -> Bookmark:
+    place = source.slices[index].sop_instance_uid
+    placed = {"sop_instance_uid": place, "slice_index": index, "slice_range": (index, index)}
+    return bookmark(source, number, **placed)
 
 
 def run(*arguments: object) -> int:
@@ -78,14 +98,7 @@ def test_both_sides_may_lie_in_one_folder(
     objects = tmp_path / "objects"
     objects.mkdir()
     mark = bookmark(source)
-    away = bookmark(
-        source,
-        2,
-        box=(40.0, 39.0, 50.0, 45.0),
-        long_axis=((40.0, 42.0), (50.0, 42.0)),
-        short_axis=((45.0, 39.0), (45.0, 45.0)),
-    )
-    by_a_person(source, [mark, away], objects)
+    by_a_person(source, [mark, elsewhere(source)], objects)
     longer = replace(mark, long_axis=((10.0, 20.0), (20.75, 20.0)), long_axis_mm=43.0)
     ours = replace(longer, score=0.8, box=(10.0, 17.0, 21.0, 23.0))
     ours_path = tmp_path / "ours"
@@ -111,6 +124,80 @@ def test_both_sides_may_lie_in_one_folder(
     assert "http" not in page
     assert "1 bookmarks are the other side&#x27;s" in page
     assert "matched: 1\nmissed: 1\nextra: 0\n" in capsys.readouterr().out
+
+
+def test_a_lesion_in_a_report_and_in_graphics_counts_once(
+    chest: tuple[Path, Volume], tmp_path: Path
+) -> None:
+    """As our node sends it; what the report says of it counts."""
+    folder, source = chest
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for each in (ours, theirs):
+        each.mkdir()
+    mark = bookmark(source, score=0.8)
+    by_a_person(source, [elsewhere(source)], theirs)
+    written(ours, [made(source, [mark])[0]])
+    (report,) = ours.iterdir()
+    report.rename(ours / "z.dcm")
+    written(ours, made(source, [mark], Kind.PRESENTATION_STATE))
+    assert run(ours, theirs, "--series", folder, "--output", tmp_path / "out") == 0
+    with (tmp_path / "out" / "lesions.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    told = [(row["outcome"], row["ai_score"]) for row in rows]
+    assert told == [("missed", ""), ("extra", "0.8000")]
+    assert "1 bookmarks are in another object too" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_report_that_is_replaced_does_not_count(
+    chest: tuple[Path, Volume], tmp_path: Path
+) -> None:
+    folder, source = chest
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    by_a_person(source, [bookmark(source)], theirs)
+    (old,) = (dcmread(path) for path in theirs.iterdir())
+    new = dcmread(next(theirs.iterdir()))
+    new.SOPInstanceUID = new.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    moved = on_slice(source, 5, 2)
+    new.ContentSequence = made(source, [moved])[0].ContentSequence
+    without_program(new)
+    replaced, series, study = Dataset(), Dataset(), Dataset()
+    replaced.ReferencedSOPClassUID = old.SOPClassUID
+    replaced.ReferencedSOPInstanceUID = old.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = old.SeriesInstanceUID, [replaced]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = old.StudyInstanceUID, [series]
+    new.PredecessorDocumentsSequence = [study]
+    new.save_as(theirs / "new.dcm")
+    nothing = tmp_path / "none.json"
+    nothing.write_text("[]")
+    assert run(nothing, theirs, "--series", folder, "--output", tmp_path / "out") == 0
+    with (tmp_path / "out" / "lesions.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    assert row["radiologist_slice"] == "5"
+
+
+def test_a_bookmark_lies_on_its_slice_where_the_volume_leaves_others_out(
+    chest: tuple[Path, Volume], tmp_path: Path
+) -> None:
+    """A slice that was made twice is in the series and not in the volume."""
+    folder, source = chest
+    series, theirs = tmp_path / "series", tmp_path / "theirs"
+    series.mkdir()
+    theirs.mkdir()
+    for path in folder.iterdir():
+        (series / path.name).write_bytes(path.read_bytes())
+    again = dcmread(min(series.iterdir()))
+    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    again.AcquisitionNumber, again.InstanceNumber = 2, 99
+    again.save_as(series / "again.dcm")
+    last = len(source.slices) - 1
+    by_a_person(source, [on_slice(source, last)], theirs)
+    nothing = tmp_path / "none.json"
+    nothing.write_text("[]")
+    assert run(nothing, theirs, "--series", series, "--output", tmp_path / "out") == 0
+    with (tmp_path / "out" / "lesions.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    assert row["radiologist_slice"] == str(last)
 
 
 def test_bookmarks_as_json_are_a_side(chest: tuple[Path, Volume], tmp_path: Path) -> None:

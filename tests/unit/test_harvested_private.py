@@ -175,6 +175,41 @@ def test_a_patient_is_in_one_part_however_the_data_set_grows() -> None:
     assert agreement == pytest.approx(0.7**2 + 2 * 0.15**2, abs=0.03)
 
 
+def test_a_patient_written_in_two_ways_is_in_one_part(tmp_path: Path, target: Path) -> None:
+    """An ID whose two spellings, taken as they are, would be in two parts."""
+    spelt = ({}, {"IssuerOfPatientID": "HOSPITAL"})
+    number = next(
+        number
+        for number in range(100)
+        if len({pseudonym.split(SECRET, persons.key(_named(number, **each))) for each in spelt}) > 1
+    )
+    studies = []
+    for seed, attributes in enumerate(spelt, start=1):
+        folder = tmp_path / str(seed)
+        spec = phantom.Spec(shape=(12, 64, 64), spacing=(6.0, 5.5, 5.5), seed=seed)
+        volume = chest(folder, spec, PatientID=f"PID-{number}", **attributes)
+        report = save(by_hand(volume, mark(volume, seed, 6)), tmp_path / f"report {seed}")
+        studies.append([report, *folder.iterdir()])
+    build(target, *studies)
+    first, second = rows(target)
+    assert first.split == second.split
+
+
+def _named(number: int, **attributes: str) -> Dataset:
+    header = Dataset()
+    for keyword, value in ({"PatientID": f"PID-{number}"} | attributes).items():
+        setattr(header, keyword, value)
+    return header
+
+
+@pytest.mark.parametrize(
+    "again", [{"IssuerOfPatientID": "X"}, {"PatientID": "pid-7 "}], ids=["issuer", "case"]
+)
+def test_issuer_case_and_spaces_do_not_count_for_the_part(again: dict[str, str]) -> None:
+    assert persons.part_key(_named(7, **again)) == persons.part_key(_named(7))
+    assert persons.part_key(_named(8)) != persons.part_key(_named(7))
+
+
 def test_studies_of_one_patient_have_one_number_and_part(tmp_path: Path, target: Path) -> None:
     studies = []
     for seed, (patient, day) in enumerate([("A", "1"), ("B", "2"), ("A", "3")], start=1):

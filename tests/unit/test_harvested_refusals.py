@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
+from plugin.datasets.harvested import LeftOut
 from plugin.volume import read
 from tests.harvested_cases import (
     build,
@@ -96,6 +97,22 @@ def test_broken_files_are_named_and_the_rest_enters(
         "an end of an axis lies outside its image"
     )
     assert reasons[str(dcmread(flat).SOPInstanceUID)] == "an axis has no length"
+
+
+def test_a_reason_has_none_of_the_words_of_its_object(
+    images: Path, source: Volume, target: Path, tmp_path: Path
+) -> None:
+    structures = by_hand(source, mark(source))
+    structures.Modality = "RTSTRUCT"
+    roi, drawn, contour = Dataset(), Dataset(), Dataset()
+    roi.ROINumber, roi.ROIName = 1, "GTV of Mrs Winterbottom"
+    contour.ContourGeometricType = "OPEN_PLANAR"
+    drawn.ReferencedROINumber, drawn.ContourSequence = 1, [contour]
+    structures.StructureSetROISequence, structures.ROIContourSequence = [roi], [drawn]
+    (outcome,), _ = build(target, [save(structures, tmp_path), *images.iterdir()])
+    assert outcome.left_out == (
+        LeftOut(structures.SOPInstanceUID, "is a structure set that cannot be understood"),
+    )
 
 
 def test_an_undecodable_slice_leaves_no_row(

@@ -82,6 +82,13 @@ def test_an_algorithm_made_a_lesion_whoever_else_observed() -> None:
     assert author_of(document) == Author(DEVICE, "Finder", "A vendor A viewer")
 
 
+def test_an_algorithm_named_for_all_groups_made_each_of_them() -> None:
+    document = foreign(person("Reader^One"))
+    (container,) = tree.find(document, codes.IMAGING_MEASUREMENTS)
+    container.ContentSequence.append(content(codes.ALGORITHM, TextValue="Finder"))
+    assert author_of(document).kind is DEVICE
+
+
 def test_our_own_is_a_programs_even_without_its_algorithm() -> None:
     document = foreign(person("Reader^One"))
     document.Manufacturer = "lesionmark"

@@ -188,6 +188,15 @@ def test_a_length_by_an_algorithm_makes_the_lesion_a_programs() -> None:
     assert [author.kind for author in found.authors] == [AuthorKind.DEVICE]
 
 
+def test_an_algorithm_beside_the_lengths_makes_the_lesion_a_programs() -> None:
+    source = volume()
+    person = item("PNAME", codes.PERSON_OBSERVER_NAME, PersonName="Reader^One")
+    named = item("TEXT", codes.ALGORITHM, TextValue="Finder")
+    found = read(report(person, group(named, *both(source))), headers=source.headers)
+    (author,) = found.authors
+    assert (author.kind, author.name) == (AuthorKind.DEVICE, "Finder")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from pydicom import Dataset, dcmread
 
+from dicom_node.durable import write_durably
 from dicom_node.revisions import About, Revisions
 from plugin import Analysis, Bookmark, Kind, Picture, Product
 from plugin.bookmark import LesionType
@@ -14,6 +16,7 @@ from tests.instances import write_series
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 BOOKMARK = Bookmark(
     series_instance_uid="1.2",
@@ -108,6 +111,28 @@ def test_pictures_are_kept_until_retention(tmp_path: Path) -> None:
     revisions.settle("1.2", revision.digest)
     assert revisions.picture("1.2", revision.digest, 0) is None
     assert revisions.about(revision).pictures == ("one", "two")
+
+
+def test_a_report_does_not_wait_for_pictures(
+    tmp_path: Path,
+    report: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def write(target: Path, data: bytes) -> None:
+        if target.suffix == ".png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_durably(target, data)
+
+    monkeypatch.setattr("dicom_node.revisions.write_durably", write)
+    revisions = Revisions(tmp_path)
+    revision = revisions.freeze("1.2", ["1.2.1"])
+    products = (Product(Kind.REPORT, report),)
+    revisions.save(revision, Analysis((BOOKMARK,), products, (), (Picture(b"png", "one"),)), "m")
+    assert revisions.is_done(revision)
+    assert len(revisions.objects("1.2", revision.digest, Kind.REPORT)) == 1
+    assert revisions.picture("1.2", revision.digest, 0) is None
+    assert "LM406 series 1.2: " in caplog.text
 
 
 def test_another_model_makes_a_revision_of_the_same_instances(tmp_path: Path) -> None:

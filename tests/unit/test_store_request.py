@@ -19,6 +19,8 @@ from dicom_node.store_request import store_request
 if TYPE_CHECKING:
     from pynetdicom.dimse_messages import DIMSEMessage
 
+    from dicom_node.store_request import StoreRequest
+
 CONTEXT_ID = 3
 UIDS = ["1.2.345", "1.2.3456"]
 
@@ -114,3 +116,36 @@ def _echo(_: bytes) -> bytes:
 def test_what_is_no_whole_request_is_left_to_the_library(spoil: object) -> None:
     assert callable(spoil)
     assert store_request(CONTEXT_ID, spoil(encoded_request())) is None
+
+
+def taken(*fragments: int, between: int = 0) -> StoreRequest:
+    """A request with fragments of these lengths, each at the end of a PDU with something more."""
+    found = store_request(CONTEXT_ID, encoded_request())
+    assert found is not None
+    for number, length in enumerate(fragments):
+        body = bytearray(between) + bytes([number % 256]) * length
+        found.add(memoryview(body)[between:])
+    return found
+
+
+def test_a_fragment_that_is_most_of_its_pdu_is_not_copied() -> None:
+    assert [type(piece) for piece in taken(16_384, 16_384, between=6).pieces] == [memoryview] * 2
+
+
+@pytest.mark.parametrize("length", [0, 1, 4095])
+def test_many_small_fragments_weigh_what_they_hold(length: int) -> None:
+    found = taken(*[length] * 1000, between=8192)
+    assert len(found.pieces) == bool(length)
+    assert sum(map(len, found.pieces)) == 1000 * length
+
+
+def test_a_fragment_does_not_keep_a_pdu_that_is_mostly_something_else() -> None:
+    [piece] = taken(8192, between=100_000).pieces
+    assert isinstance(piece, bytearray)
+    assert len(piece) == 8192
+
+
+def test_fragments_of_all_lengths_keep_their_order() -> None:
+    lengths = [1, 0, 9000, 2, 3, 0, 9000, 9000, 5]
+    expected = b"".join(bytes([number]) * length for number, length in enumerate(lengths))
+    assert taken(*lengths).DataSet.getvalue() == expected

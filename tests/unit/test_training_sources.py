@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from plugin.bookmark import LesionType
 from plugin.datasets.deeplesion import Split
@@ -129,6 +130,21 @@ def test_a_held_out_patient_is_not_learned(tmp_path: Path) -> None:
     entries[0]["patient"] = held
     (tmp_path / "lesions.json").write_text(json.dumps(entries))
     assert scans(written.source) == []
+
+
+@pytest.mark.parametrize("layout", [cases.series, cases.voc], ids=lambda each: each.__name__)
+def test_a_series_whose_nodule_patches_are_held_out_is_not_learned(
+    layout: Callable[[Path], cases.Written], tmp_path: Path
+) -> None:
+    source = layout(tmp_path).source
+    assert len(scans(source)) == 1
+    held = next(f"1.2.{n}" for n in range(100) if is_held_out(f"1.2.{n}"))
+    for path in (tmp_path / "series" / "one").iterdir():
+        dataset = dcmread(path)
+        dataset.SeriesInstanceUID = held
+        dataset.save_as(path)
+    assert scans(source) == []
+    assert len(scans(replace(source, everything=True))) == 1
 
 
 @pytest.mark.parametrize("layout", [cases.lidc, cases.luna16], ids=lambda each: each.__name__)

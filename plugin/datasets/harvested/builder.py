@@ -22,7 +22,7 @@ from plugin.datasets.harvested.registry import Mark, Registry, Window
 from plugin.datasets.harvested.sources import BROKEN, read_sources
 from plugin.datasets.harvested.stack import stack_around
 from plugin.datasets.harvested.tables import write_tables
-from plugin.errors import UnsuitableSeries
+from plugin.errors import PluginError, UnsuitableSeries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,8 @@ class Builder:
         """Add the bookmarks of one study: its bookmark objects and CT images, in any order.
 
         The images may be a whole series, or some slices around each key slice. Of several
-        revisions of a bookmark the latest counts. Never raises for what a file holds.
+        revisions of a bookmark the latest counts. Never raises for what a file holds, but
+        Unwritable when the disk fails; the study must then be added again.
         """
         sources = read_sources(paths)
         lungs: dict[tuple[str, str], Lungs] = {}
@@ -170,7 +171,7 @@ class Builder:
             windows=describe.windows(header),
             gender=persons.gender(header),
             age=persons.age(header),
-            split=pseudonym.split(self._secret, persons.key(header)),
+            split=pseudonym.split(self._secret, persons.part_key(header)),
         )
 
     def _origin(self, found: _Found) -> Origin:
@@ -271,4 +272,6 @@ def _name(plane: Plane) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """Why something did not enter; what others than this plugin raise may quote the file."""
+    own = isinstance(error, PluginError)
+    return str(error) if own else f"cannot be read ({type(error).__name__})"

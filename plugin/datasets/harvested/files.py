@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from plugin.datasets.deeplesion_images import OFFSET
+from plugin.datasets.harvested.errors import Unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +33,19 @@ class Files:
         self._partial.mkdir(exist_ok=True)
 
     def write(self, path: Path, write: Callable[[Path], object]) -> None:
-        """Let `write` fill a new file, and put it in its place when it is on the disk."""
+        """Let `write` fill a new file, and put it in its place when it is on the disk.
+
+        Raises Unwritable: nothing is wrong with what was to enter, and it must come again.
+        """
         partial = self._partial / path.name
-        write(partial)
-        sync(partial)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(path)
-        sync(path.parent)
+        try:
+            write(partial)
+            sync(partial)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.replace(path)
+            sync(path.parent)
+        except OSError as error:
+            raise Unwritable(f"{path}: {error.strerror or type(error).__name__}") from error
 
     def close(self) -> None:
         """Remove what is left of half-written files."""

@@ -28,6 +28,16 @@ def key(header: Dataset) -> str:
     return chr(0).join(("patient", issuer, patient_id))
 
 
+def part_key(header: Dataset) -> str:
+    """What decides on a patient's part of the data set: Patient ID as all may write it.
+
+    Issuer and case do not count: who is written in two ways must not be in two parts, and that
+    two patients of one ID are in the same one does no harm.
+    """
+    patient_id = str(header.get("PatientID") or "").strip()
+    return chr(0).join(("patient", "", patient_id.upper())) if patient_id else key(header)
+
+
 def gender(header: Dataset) -> str:
     """M, F, or empty where it is unknown or other."""
     stated = str(header.get("PatientSex") or "")

@@ -268,6 +268,11 @@ def _counted(window: Window, head: float) -> int:
     return 1 + round((window.first - head) / window.step)
 
 
+def are_same(one: tuple[Axis, Axis], other: tuple[Axis, Axis]) -> bool:
+    """Whether two bookmarks of one slice are the same mark, drawn again."""
+    return _same(_ends(one), _ends(other))
+
+
 def _ends(axes: tuple[Axis, Axis]) -> list[list[float]]:
     """The four ends, those of one axis and the axes themselves in a fixed order."""
     return [list(end) for axis in axes for end in axis]

@@ -141,8 +141,10 @@ def _add_bookmarks(document: Dataset, sources: Sources) -> None:
     uid = str(document.SOPInstanceUID)
     try:
         found, reasons = readers.people_marked(document, sources.headers)
-    except (PluginError, *BROKEN, ValueError) as error:
-        sources.leave_out(uid, _without_uid(error, uid))
+    except (PluginError, *BROKEN, ValueError):
+        # What is wrong is told in the object's own words, and they may name a patient.
+        kind = readers.MODALITIES[str(document.Modality)]
+        sources.leave_out(uid, f"is a {kind} that cannot be understood")
         return
     sources.marked += found
     for reason in reasons:

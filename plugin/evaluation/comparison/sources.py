@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from plugin.datasets.bookmark_list import read_bookmarks
 from plugin.datasets.deeplesion_images import affine, read_volume
 from plugin.datasets.deeplesion_table import read_table
 from plugin.datasets.errors import InvalidDataset
+from plugin.datasets.harvested.readers import latest
+from plugin.datasets.harvested.registry import are_same
 from plugin.errors import InvalidReport
 from plugin.evaluation.comparison.marks import (
     Lesion,
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
     from plugin.detector import Detector
     from plugin.volume import Volume
 
-#: Modality (0008,0060) of objects that may hold bookmarks.
-BOOKMARK_MODALITIES = frozenset({"SR", "PR", "RTSTRUCT"})
+#: Modality (0008,0060) of objects that may hold bookmarks; of a lesion in several, the first that
+#: has it says most of it.
+BOOKMARK_MODALITIES = ("SR", "PR", "RTSTRUCT")
 #: Lowest score of what a report holds.
 REPORTED = 0.5
 
@@ -128,23 +131,55 @@ def analysed(detector: Detector, scans: Scans) -> Source:
 
 
 def _of_objects(path: Path, wanted: frozenset[AuthorKind], scans: Scans) -> Source:
-    """DICOM bookmark objects: SR, presentation states, structure sets."""
+    """DICOM bookmark objects: SR, presentation states, structure sets; each bookmark once."""
     lesions: dict[str, list[Lesion]] = defaultdict(list)
-    remarks = []
-    for each, header in _dicom(path):
-        if header.get("Modality") in BOOKMARK_MODALITIES:
-            try:
-                found = read(dcmread(each), headers=scans.headers)
-            except InvalidReport as error:
-                remarks.append(f"{each.name}: {error}")
-                continue
-            kept = found.by(*wanted)
-            remarks += [f"{each.name}: {remark}" for remark in found.remarks]
-            if len(kept) < len(found.bookmarks):
-                others = len(found.bookmarks) - len(kept)
-                remarks.append(f"{each.name}: {others} bookmarks are the other side's")
-            _add(kept, scans, lesions, remarks)
+    known: list[Bookmark] = []
+    remarks: list[str] = []
+    for name, document in _objects(path, remarks):
+        try:
+            found = read(document, headers=scans.headers)
+        except InvalidReport as error:
+            remarks.append(f"{name}: {error}")
+            continue
+        theirs = found.by(*wanted)
+        kept = [mark for mark in theirs if not any(_is_same(mark, other) for other in known)]
+        known += kept
+        remarks += [f"{name}: {remark}" for remark in found.remarks]
+        if len(theirs) < len(found.bookmarks):
+            others = len(found.bookmarks) - len(theirs)
+            remarks.append(f"{name}: {others} bookmarks are the other side's")
+        if len(kept) < len(theirs):
+            remarks.append(f"{name}: {len(theirs) - len(kept)} bookmarks are in another object too")
+        _add(kept, scans, lesions, remarks)
     return Source(dict(lesions), tuple(remarks))
+
+
+def _objects(path: Path, remarks: list[str]) -> list[tuple[str, Dataset]]:
+    """The objects that no other one replaces, with the names of their files."""
+    files = {
+        str(header.get("SOPInstanceUID")): (each.name, header)
+        for each, header in _dicom(path)
+        if header.get("Modality") in BOOKMARK_MODALITIES
+    }
+
+    def leave_out(uid: str, reason: str) -> None:
+        remarks.append(f"{files[uid][0]}: {reason}")
+
+    kept = latest([header for _, header in files.values()], leave_out)
+    kept.sort(key=lambda each: BOOKMARK_MODALITIES.index(each.Modality))
+    return [files[str(each.SOPInstanceUID)] for each in kept]
+
+
+def _is_same(one: Bookmark, other: Bookmark) -> bool:
+    """Whether two bookmarks are one, by the rule by which a data set takes each once."""
+    if one.series_instance_uid != other.series_instance_uid:
+        return False
+    here, there = (
+        (each.sop_instance_uid, each.frame_number or 1, (each.long_axis, each.short_axis))
+        for each in (one, other)
+    )
+    again = here[:2] == there[:2] and are_same(here[2], there[2])
+    return again or one.tracking_uid == other.tracking_uid
 
 
 def _of_records(path: Path, scans: Scans) -> Source:
@@ -164,11 +199,35 @@ def _add(
             remarks.append(f"series {uid} of a bookmark is not among the images")
             continue
         ct = scans.volume(uid)
-        places = [place.sop_instance_uid for place in ct.slices]
-        if mark.sop_instance_uid not in places:
+        placed = _in_volume(mark, ct)
+        if placed is None:
             remarks.append(f"instance {mark.sop_instance_uid} of a bookmark is not in its volume")
             continue
-        lesions[uid].append(of_bookmark(mark, ct))
+        lesions[uid].append(of_bookmark(placed, ct))
+
+
+def _in_volume(mark: Bookmark, ct: Volume) -> Bookmark | None:
+    """A bookmark with the slice indices of a volume, which may leave out some of its series.
+
+    None where its slice is left out.
+    """
+    # Some writers number the frame of a single one.
+    index = next(
+        (
+            index
+            for index, place in enumerate(ct.slices)
+            if place.sop_instance_uid == mark.sop_instance_uid
+            and place.frame_number in (mark.frame_number, None)
+        ),
+        None,
+    )
+    if index is None:
+        return None
+    first, last = (
+        min(max(each + index - mark.slice_index, 0), len(ct.slices) - 1)
+        for each in mark.slice_range
+    )
+    return replace(mark, slice_index=index, slice_range=(first, last))
 
 
 def _of_marked(folder: Path, scans: Scans) -> Source:

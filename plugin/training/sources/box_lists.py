@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from plugin.datasets import box_lists as lists
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.marked import Mark
-from plugin.datasets.nodules import is_held_out
-from plugin.datasets.series_folders import by_instance, patient_id
+from plugin.datasets.series_folders import by_instance, is_held_out_series, patient_id
 from plugin.datasets.voc import read_voc
 from plugin.training.samples import Annotation, Scan
 from plugin.training.sources.marked import annotation
@@ -72,7 +71,7 @@ def _scan(folder: Path, images: dict[str, BoxedImage], source: Source) -> Scan:
         name=folder.name,
         volume=lambda: read(folder.iterdir()),
         annotations=annotations,
-        learned=not is_held_out(patient_id(folder)),
+        learned=not is_held_out_series(folder, patient_id(folder)),
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plugin.datasets.marked import read_marked
-from plugin.datasets.nodules import is_held_out
 from plugin.datasets.outlines import filled_outlines
+from plugin.datasets.series_folders import is_held_out_series
 from plugin.training.samples import Annotation, Scan
 from plugin.training.shape import Outline, Told
 from plugin.training.sources.types import place_of
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def scans(source: Source) -> list[Scan]:
-    """The series that `lesions.json` describes; patients are told apart by hash."""
+    """The series that `lesions.json` describes, without those held out by patient or by series.
+
+    Raises InvalidDataset.
+    """
     described = [each for each in read_marked(source.folder) if each.marks]
     return [_scan(each, source) for each in described]
 
@@ -37,7 +40,7 @@ def _scan(series: MarkedSeries, source: Source) -> Scan:
         name=series.folder.name,
         volume=lambda: read(series.folder.iterdir()),
         annotations=lambda volume: [annotation(m, volume, source) for m in groups.values()],
-        learned=not is_held_out(series.patient),
+        learned=not is_held_out_series(series.folder, series.patient),
     )
 
 
