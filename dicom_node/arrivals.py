@@ -36,6 +36,18 @@ class Arrivals:
         with self._lock:
             return association in self._ended or place not in self._open.get(association, ())
 
+    def join(self, association: Association, place: Place) -> bool:
+        """Whether another open association brings that series; this one then does so, too.
+
+        What was told of the other serves both: while one of them is open the series is looked at
+        again, and the last of them to end tells of the end.
+        """
+        with self._lock:
+            if association in self._ended or not self._arrives(place):
+                return False
+            self._open.setdefault(association, set()).add(place)
+            return True
+
     def add(self, association: Association, place: Place) -> None:
         """The association has brought an instance of that series. Raises OSError."""
         with self._lock:
@@ -45,14 +57,15 @@ class Arrivals:
                 self._open.setdefault(association, set()).add(place)
 
     def end(self, association: Association) -> list[Place]:
-        """The association is over; what it has brought."""
+        """The association is over; what it has brought and no open one brings."""
         with self._lock:
             self._ended.add(association)
-            places = sorted(self._open.pop(association, ()))
-            for shelf, series_uid in places:
-                if shelf is Shelf.SERIES and not self._arrives((shelf, series_uid)):
+            brought = sorted(self._open.pop(association, ()))
+            last = [place for place in brought if not self._arrives(place)]
+            for shelf, series_uid in last:
+                if shelf is Shelf.SERIES:
                     self._marks.discard(series_uid)
-            return places
+            return last
 
     def _arrives(self, place: Place) -> bool:
         return any(place in places for places in self._open.values())

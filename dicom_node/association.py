@@ -171,7 +171,7 @@ class AcceptedAssociation(Association):
         if not isinstance(request, A_ASSOCIATE):
             self._host.refuse(self.address, NO_REQUEST)
             return False
-        self.dul.socket.deadline = None
+        self.dul.socket.begin()
         self.requestor.primitive = request
         evt.trigger(self, evt.EVT_REQUESTED, {})
         if not (self.is_aborted or self.is_rejected):

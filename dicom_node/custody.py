@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
 
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_node.durable import sync_added
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dicom_node.spool import Spool
+
+
+#: What pydicom raises when a power cut has left only the beginning of a file.
+_TORN: Final = (InvalidDicomError, AttributeError, EOFError, ValueError, struct.error)
 
 
 def judge(spool: Spool, instances: Mapping[str, str]) -> Report:
@@ -41,6 +47,6 @@ def _fault(path: Path | None, sop_class_uid: str) -> FailureReason | None:
         is_other = str(read_file_meta_info(path).MediaStorageSOPClassUID) != sop_class_uid
     except FileNotFoundError:  # retention was quicker
         return FailureReason.NO_SUCH_OBJECT_INSTANCE
-    except OSError:
+    except (*_TORN, OSError):
         return FailureReason.PROCESSING_FAILURE
     return FailureReason.CLASS_INSTANCE_CONFLICT if is_other else None

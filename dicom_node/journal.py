@@ -93,7 +93,9 @@ def _priority(level: int) -> int:
 
 def _encode(fields: Mapping[str, str]) -> bytes:
     """NAME, its length in 64 bits little endian, value: a form that holds any text."""
-    return b"".join(_encode_one(name, value.encode()) for name, value in fields.items())
+    return b"".join(
+        _encode_one(name, value.encode(errors="backslashreplace")) for name, value in fields.items()
+    )
 
 
 def _encode_one(name: str, value: bytes) -> bytes:

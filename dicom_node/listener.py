@@ -162,8 +162,10 @@ class Listener:
         return StoreStatus.SUCCESS
 
     def _give_notice(self, association: Association, place: Place) -> None:
-        """Once for each series in each association, before its first Success."""
+        """Before the first Success for a series in an association, unless others have given it."""
         if not self._arrivals.is_new(association, place):
+            return
+        if self._arrivals.join(association, place):
             return
         shelf, series_uid = place
         notice = self._notices.aside if shelf is Shelf.ASIDE else self._notices.began

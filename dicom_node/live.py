@@ -61,10 +61,15 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 _WHOLE: Final = frozenset({"completion", "proof", "retention", "destination", "harvest"})
 
 
-def take_over(running: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
-    """The running settings with all that may change as wanted; and the keys that have to wait."""
+def take_over(
+    running: Settings, wanted: Settings, at_start: Settings
+) -> tuple[Settings, list[str]]:
+    """The running settings with all that may change as wanted; and the keys that have to wait.
+
+    `at_start` are those for which the parts of the node were made.
+    """
     tables: dict[str, Any] = {}
-    waiting = _made_at_start(running, wanted)
+    waiting = _made_at_start(at_start, wanted)
     for name, table in running:
         asked = getattr(wanted, name)
         if name in _WHOLE:
@@ -87,12 +92,12 @@ def _differing(one: object, other: object) -> list[str]:
     return sorted(f".{key}" for key in values | others if values.get(key) != others.get(key))
 
 
-def _made_at_start(running: Settings, wanted: Settings) -> list[str]:
+def _made_at_start(at_start: Settings, wanted: Settings) -> list[str]:
     """What destinations may newly ask of parts that are made for them at start."""
     waiting = []
-    if not _kinds(wanted) <= _kinds(running):
+    if not _kinds(wanted) <= _kinds(at_start):
         waiting.append("destination.objects")
-    if _reports(wanted) and not _reports(running):
+    if _reports(wanted) and not _reports(at_start):
         waiting.append("destination.proof")
     return waiting
 

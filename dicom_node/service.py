@@ -70,7 +70,7 @@ class Service:
         `listener_command` starts one listener in a process of its own; empty in such a one.
         """
         self._path = path
-        self._settings = settings = config.load(path)
+        self._settings = self._at_start = settings = config.load(path)
         tls.check(settings)
         telemetry.check(settings)
         read_token(settings.web)
@@ -129,7 +129,7 @@ class Service:
         except ConfigError as error:
             log.error("LM008 configuration not taken over, nothing changes: %s", error)  # noqa: TRY400
             return f"not taken over, nothing changes: {error}"
-        self._settings, waiting = live.take_over(self._settings, wanted)
+        self._settings, waiting = live.take_over(self._settings, wanted, self._at_start)
         logs.set_level(self._settings.node.log_level)
         self._spool.reserve_bytes = reserve_bytes(self._settings)
         for part in self._parts:

@@ -42,6 +42,8 @@ _CLOSED, _INVALID = "Evt17", "Evt19"
 #: Type and length of a PDU (PS3.8 9.3.1).
 _PDU = struct.Struct(">BxL")
 _P_DATA_TF = 0x04
+#: struct timeval: seconds and microseconds.
+_TIMEVAL = struct.Struct("@ll")
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,46 @@ class Transport(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether there is something to read."""
-        return self.socket is not None and (self._has_decrypted() or bool(self._poll.poll(0)))
+        return self.socket is not None and (self.has_decrypted or bool(self._poll.poll(0)))
 
-    def _has_decrypted(self) -> bool:
+    @property
+    def has_decrypted(self) -> bool:
+        """Whether something is to be read that the system knows nothing of any more."""
         return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+
+    def begin(self) -> None:
+        """The handshake is over: from now on each PDU has the idle timeout, in either direction.
+
+        The system then keeps the time of a plain connection, and fills a whole PDU in one call;
+        Python would ask it three times for each piece that comes.
+        """
+        self.deadline = None
+        if self.socket is not None and not isinstance(self.socket, ssl.SSLSocket):
+            self.socket.settimeout(None)
+            seconds, fraction = divmod(self._limits.idle_timeout_s, 1)
+            timeout = _TIMEVAL.pack(int(seconds), max(1, int(1e6 * fraction)))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self.socket.setsockopt(socket.SOL_SOCKET, option, timeout)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes; fewer when the peer closes the connection.
 
-        Raises TooLong, and TimeoutError when they do not come in time.
+        Raises TooLong, and TimeoutError or BlockingIOError when they do not come in time.
         """
         if nr_bytes > self._longest:
             raise TooLong(f"a PDU of {nr_bytes} bytes; at most {self._longest} are allowed")
         if self._unread:
             data, self._unread = self._unread, bytearray()
             return data
+        if self.socket is not None and self.socket.gettimeout() is None:
+            data = bytearray(nr_bytes)
+            del data[self.socket.recv_into(data, nr_bytes, socket.MSG_WAITALL) :]
+            return data
+        return self._recv_by(self.deadline or monotonic() + self._limits.idle_timeout_s, nr_bytes)
+
+    def _recv_by(self, deadline: float, nr_bytes: int) -> bytearray:
         data = bytearray(nr_bytes)
         view, filled = memoryview(data), 0
-        deadline = self.deadline or monotonic() + self._limits.idle_timeout_s
         while filled < nr_bytes and self.socket is not None:
             self.socket.settimeout(max(0.001, deadline - monotonic()))
             count = self.socket.recv_into(view[filled:])
@@ -183,10 +207,15 @@ class UpperLayer(DULServiceProvider):
         if self._kill_thread or not self.to_user_queue.empty():
             return
         if self.socket is not None:
-            self._wait(timeout_s)
-            if self._is_transport_event():
-                self.restart_idle_timer()
+            self._hear(timeout_s)
         self.settle()
+
+    def _hear(self, timeout_s: float | None) -> None:
+        if self._wait(timeout_s) and self.state_machine.current_state == _READY:
+            self._read_pdu_data()
+            self.restart_idle_timer()
+        elif self._is_transport_event():
+            self.restart_idle_timer()
 
     def settle(self) -> None:
         """Let the state machine act on every event and primitive there is."""
@@ -244,10 +273,13 @@ class UpperLayer(DULServiceProvider):
         self.event_queue.put(_CLOSED)
         return None
 
-    def _wait(self, timeout_s: float | None) -> None:
-        """Wait for the socket or the bell."""
-        if self.socket.ready:
-            return
-        self._poll.poll(None if timeout_s is None else 1000 * timeout_s + 1)
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._bell)
+    def _wait(self, timeout_s: float | None) -> bool:
+        """Wait for the socket or the bell; whether there is something to read."""
+        if self.socket.has_decrypted:
+            return True
+        events = self._poll.poll(None if timeout_s is None else 1000 * timeout_s + 1)
+        heard = [descriptor for descriptor, _ in events]
+        if self._bell in heard:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+        return any(descriptor != self._bell for descriptor in heard)

@@ -70,7 +70,7 @@ def behaviour(subject: Subject) -> str:
             section(3, "4.1 C-STORE, as SCP", _answers(STORE)),
             section(3, "4.2 C-STORE, as SCU", _store_scu()),
             section(3, "4.3 C-FIND, C-GET and C-MOVE, as SCU", _query(), _retrieve()),
-            section(3, "4.4 Storage commitment", *_commitment()),
+            section(3, "4.4 Storage commitment", *_commitment(subject)),
             section(2, "5 Failures of communication", _failures(subject)),
         )
     )
@@ -131,7 +131,7 @@ def _retrieve() -> str:
     return table(("Status", "Name", "Behaviour"), rows)
 
 
-def _commitment() -> Iterator[str]:
+def _commitment(subject: Subject) -> Iterator[str]:
     rows = ((f"0x{s:04X}", _name(s), scp, scu) for s, (scp, scu) in ACTION.items())
     yield table(("N-ACTION status", "Name", "As SCP, answered when", "As SCU, made of it"), rows)
     yield "N-EVENT-REPORT, in the role of the SCU:"
@@ -143,6 +143,12 @@ def _commitment() -> Iterator[str]:
         "As SCU the association of the request is held open for `proof.hold_s`, and a report is "
         "taken on it or on an association that the peer requests. As SCP the report is given on "
         "the association of the request while the sender waits there, else on one that we request."
+    )
+    yield (
+        "The node is no archive. What it commits to it holds as long as the retention of the "
+        f"configuration says ({subject.settings.retention.keep_h:g} h after every destination has "
+        "the report, or after it came last where it is not analysed), and then deletes it without "
+        "another word. A sender must not delete its own on the strength of this commitment."
     )
 
 

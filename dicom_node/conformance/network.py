@@ -9,6 +9,7 @@ from pynetdicom import AE
 
 from dicom_node.admission import Rejection
 from dicom_node.conformance.markdown import bullets, section, table
+from dicom_node.conformance.subject import REPORT
 from dicom_node.sop_classes import STORAGE_COMMITMENT
 from dicom_node.transfer_syntaxes import FOR_IMAGES, NATIVE, TRANSFER_SYNTAXES
 from plugin.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -68,7 +69,10 @@ def _policies(subject: Subject) -> str:
         ("Associations accepted at the same time", listener.max_associations),
         ("of them from one address", listener.max_associations_per_address),
         ("Associations requested at the same time", f"{delivery.parallel} for each destination"),
-        ("SCP/SCU role selection", "accepted for storage commitment; proposed for C-GET"),
+        (
+            "SCP/SCU role selection",
+            "accepted for storage commitment; proposed for C-GET and to report on commitment",
+        ),
         ("SOP Class Extended Negotiation, User Identity", "not used"),
     )
     return table(("Parameter", "Value"), rows)
@@ -117,7 +121,8 @@ def _accepted(subject: Subject) -> Iterator[tuple[str, str, str, str]]:
 def _initiation(subject: Subject) -> Iterator[str]:
     yield (
         "Associations are requested to send objects, to ask for proof that they are kept, to ask "
-        "how many instances a series has, and to fetch studies for a harvest. To send, each "
+        "how many instances a series has, to fetch studies for a harvest, and to report to senders "
+        "that asked for storage commitment. To send, each "
         "object is proposed in its own transfer syntax (Explicit VR Little Endian) and, in a "
         "context of its own, in Implicit VR Little Endian. A report is proposed in each of its "
         "SOP Classes, and sent in the first of them that is accepted:"
@@ -155,7 +160,7 @@ def _grouped(
         by_class.setdefault(str(context.abstract_syntax), []).append(context)
     for number, same in enumerate(by_class.values()):
         syntaxes = [syntax for context in same for syntax in context.transfer_syntax]
-        role = "SCP" if what == "C-GET" and number else "SCU"
+        role = "SCP" if what == REPORT or (what == "C-GET" and number) else "SCU"
         alone = ", each in a context of its own" if len(same) > 1 else ""
         yield same[0], _list_name(syntaxes) + alone, role
 

@@ -49,5 +49,9 @@ def _transactions(subject: Subject) -> Iterator[tuple[str, str, str]]:
     for name, kinds in _TRANSACTIONS:
         made = [kind.value for kind in kinds if kind in subject.made]
         yield name, "yes" if made else "no", ", ".join(made)
-    yield "Storage Commitment [RAD-10]", "yes", "as SCU, where `proof` asks for it"
+    yield (
+        "Storage Commitment [RAD-10]",
+        "yes",
+        "as SCU, where `proof` asks for it; as SCP, of what came",
+    )
     yield "AI results by DICOMweb (STOW-RS)", "no", ""

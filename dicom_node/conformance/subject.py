@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydicom.uid import UID
 from pynetdicom import build_context, sop_class
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from dicom_node.config import Settings
     from plugin import Kind, Product
+
+#: To a sender that asked what we hold: we request the association, and are the SCP.
+REPORT: Final = "report on storage commitment"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Subject:
             ("C-GET", [build_context(STUDY_ROOT_GET, [*NATIVE]), *retrieval.storage_contexts()]),
             ("C-MOVE", [build_context(STUDY_ROOT_MOVE, [*NATIVE])]),
             ("storage commitment", [build_context(STORAGE_COMMITMENT)]),
+            (REPORT, [build_context(STORAGE_COMMITMENT)]),
         ]
 
 

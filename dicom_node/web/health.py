@@ -29,7 +29,8 @@ _NOBODY: Final = "health"
 def routes(sources: Sources) -> list[BaseRoute]:
     """Whether the node should be restarted, and whether it should be sent anything."""
 
-    def live(_: Request) -> Response:
+    # In the loop itself: all threads may be waiting for a database that does not answer.
+    async def live(_: Request) -> Response:
         return _answer(_live(sources))
 
     def ready(_: Request) -> Response:

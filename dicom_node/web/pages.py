@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse
 from starlette.routing import Route
@@ -124,10 +125,12 @@ class Views:
         await self._access.form(request)
         if self._sources.settings.web.patient_names != "on-request":
             raise HTTPException(403, "The configuration (web.patient_names) hides all names.")
-        whose = patient.reveal(self._sources, uid_of(request), address(request))
+        whose = await run_in_threadpool(
+            patient.reveal, self._sources, uid_of(request), address(request)
+        )
         if whose is None:
             raise HTTPException(404, "No instance of this series is kept any more.")
-        return self.show_series(request, whose)
+        return await run_in_threadpool(self.show_series, request, whose)
 
     def login(self, request: Request) -> Response:
         """The form that asks for the token."""

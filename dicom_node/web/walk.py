@@ -65,7 +65,8 @@ def stages(works: Iterable[Work], digest: str, queue: Steps) -> list[Stage]:
 
 def reception(held: Sequence[Held], instances: Sequence[str], whole_at: float) -> Stage:
     """How the instances of a revision came, so far as they are still kept."""
-    times = [one.stored_at for one in held if one.sop_instance_uid in set(instances)]
+    mine = set(instances)
+    times = [one.stored_at for one in held if one.sop_instance_uid in mine]
     reason = f"{len(instances)} instances"
     if not times:
         reason += "; deleted since, because their time of retention is over"

@@ -8,7 +8,7 @@ a text alone is no bookmark.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +86,7 @@ def read(state: Dataset, source: Source) -> Reading:
     """
     found: list[tuple[Bookmark, Author]] = []
     remarks: list[str] = []
-    graphics = list(_graphics(state, remarks))
+    graphics = [replace(each, place=source.known(each.place)) for each in _graphics(state, remarks)]
     author = authors.of_presentation_state(state)
     for place in dict.fromkeys(each.place for each in graphics):
         on_image = [each for each in graphics if each.place == place]

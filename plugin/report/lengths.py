@@ -8,7 +8,7 @@ image that cross as axes do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, Final, cast
@@ -71,7 +71,7 @@ def read(document: Dataset, source: Source) -> Reading:
 
     Raises InvalidReport for a report without drawn lengths, and for one that cannot be understood.
     """
-    found = list(_lengths(document))
+    found = [replace(each, place=source.known(each.place)) for each in _lengths(document)]
     if not found:
         raise InvalidReport(
             "the title is not that of a Measurement Report (TID 1500), and no length is drawn on "

@@ -77,6 +77,11 @@ class Source:
         ordered = sorted(found, key=lambda each: (each.series_instance_uid, each.height))
         return {each.place: each for each in ordered}
 
+    def known(self, place: Slice) -> Slice:
+        """A place as the headers name it: some writers number the frame of a single one."""
+        single = Slice(place.sop_instance_uid, None)
+        return single if place.frame_number == 1 and single in self.shown else place
+
     def series_of(self, place: Slice, where: str) -> str:
         """Series Instance UID of an image. Raises InvalidReport for one that nobody refers to."""
         if place in self.shown:

@@ -52,6 +52,10 @@ class Annotation:
     offset: tuple[int, int, int] = (0, 0, 0)
 
 
+def _none(_: Volume) -> Sequence[Annotation]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Scan:
     """A volume and the lesions that were marked in it."""
@@ -64,6 +68,8 @@ class Scan:
     annotations: Callable[[Volume], Sequence[Annotation]]
     #: Whether training may see it.
     learned: bool
+    #: Lesions that are known to be in it and are not to be learned from it.
+    others: Callable[[Volume], Sequence[Annotation]] = _none
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def of_patch(patch: Patch, lesion_type: int | None = None) -> Sample:
 def cut_samples(scan: Scan, cutting: Cutting) -> Iterator[Sample]:
     """One sample for each lesion of a scan that is large enough for the grid."""
     volume = scan.volume()
-    annotations = scan.annotations(volume)
+    annotations, apart = scan.annotations(volume), scan.others(volume)
     hu = source(volume, torch.device("cpu"))
     for number, annotation in enumerate(annotations):
         grid = lattice(volume, cutting.spacing, _around(annotation, volume, cutting))
@@ -116,7 +122,7 @@ def cut_samples(scan: Scan, cutting: Cutting) -> Iterator[Sample]:
         if mask is not None and mask.sum() < _FEWEST:
             continue
         others = [each for each in annotations if each is not annotation]
-        neighbours = [shape_on(each, grid) for each in others]
+        neighbours = [shape_on(each, grid) for each in (*others, *apart)]
         yield Sample(
             name=f"{scan.name} {number}",
             hu=sample(hu, grid)[0].numpy().round().astype(np.int16),

@@ -378,6 +378,18 @@ def test_a_peer_that_vanishes_in_mid_instance_is_noticed(
     wait_until(lambda: heard.closed == 2, "both ends", limit_s=5)
 
 
+def test_a_peer_that_falls_silent_in_mid_instance_is_cut_off(
+    start: Callable[..., Acceptor], heard: Heard
+) -> None:
+    acceptor = start(replace(LIMITS, idle_timeout_s=0.3))
+    request = request_pdu(acceptor)
+    with connect(acceptor) as silent:
+        silent.sendall(request)
+        skip_pdu(silent)
+        silent.sendall(struct.pack(">BBL", 0x04, 0, 8000) + bytes(100))
+        wait_until(lambda: heard.closed == 2, "both ends", limit_s=5)
+
+
 def test_an_address_that_is_not_admitted_is_cut_before_a_word(
     start: Callable[..., Acceptor], heard: Heard
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING
 from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage
 
-from deploy.processes import LOOPBACK
+from deploy.processes import LOOPBACK, free_port
 from plugin.datasets import phantom
 from tests.instances import write_series
+from tests.node import Node
 
 if TYPE_CHECKING:
-    from tests.node import Node
     from tests.pacs import ScriptedPacs
 
 RECORD_KEYS = {
@@ -92,6 +93,16 @@ def test_a_wrong_key_of_the_plugin_is_named(tmp_path: Path) -> None:
         ran = lesionmark("--config", config, "check-config")
         assert ran.returncode == 2
         assert complaint in ran.stderr
+
+
+def test_a_node_without_its_page_receives_nobody(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        node = Node(tmp_path, [("pacs", "PACS", free_port())], web={"port": port})
+        ran = node.call("serve")
+    assert ran.returncode == 1
+    assert f"web.port: {LOOPBACK}:{port}: Address already in use" in ran.stderr
+    assert "LM101" not in ran.stderr
 
 
 def test_send_and_echo(tmp_path: Path, scripted: ScriptedPacs) -> None:

@@ -289,22 +289,3 @@ def test_a_port_that_is_taken_is_named(site: Site, tmp_path: Path) -> None:
         served(tmp_path, "", port=site.port),
     ):
         pass
-
-
-def test_a_page_says_that_the_database_is_down(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with served(tmp_path, "") as site:
-        (tmp_path / "work.sqlite").write_bytes(b"no database any more" * 1000)
-        for path in ("/", "/series", "/series/1.2.3", "/metrics"):
-            caplog.clear()
-            status, headers, text = site.ask(path)
-            assert status == 503
-            assert "node.database: " in text
-            assert headers["Cache-Control"] == "no-store"
-            assert [record.exc_info for record in caplog.records if "LM814" in record.message] == [
-                None
-            ]
-            assert "Traceback" not in caplog.text
-            assert "SELECT" not in caplog.text
-        assert site.ask("/health/ready")[0] == 503

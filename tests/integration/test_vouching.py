@@ -167,3 +167,14 @@ def test_what_retention_has_deleted_is_not_held_any_more(tmp_path: Path) -> None
 def test_the_name_of_the_work_can_be_read_back_whatever_the_sender_is_called() -> None:
     this = VouchId("A/B C", "1.2.3", 0)
     assert VouchId.parse(str(this.next())) == VouchId("A/B C", "1.2.3", 1)
+
+
+@pytest.mark.parametrize("length", [0, 100, 132, 150])
+def test_of_a_torn_file_nobody_says_that_it_is_kept(tmp_path: Path, length: int) -> None:
+    """A name may come through a power cut without the bytes (dicom_node.spool)."""
+    [path] = write_series(tmp_path / "ct", 1).paths
+    uid, spool = str(dcmread(path).SOPInstanceUID), Spool(tmp_path / "spool")
+    spool.add(Shelf.SERIES, "1.2", uid, path.read_bytes()[:length])
+    report = custody.judge(spool, {uid: CTImageStorage})
+    assert report.kept == ()
+    assert list(report.failed) == [uid]

@@ -32,24 +32,31 @@ def test_a_series_arrives_until_its_last_association_ends(
     arrivals: Arrivals, tmp_path: Path
 ) -> None:
     first, second, arriving = association(), association(), Arriving(tmp_path)
+    assert not arrivals.join(first, PLACE)
     arrivals.add(first, PLACE)
-    arrivals.add(second, PLACE)
+    assert arrivals.join(second, PLACE)
     assert not arrivals.is_new(first, PLACE)
+    assert not arrivals.is_new(second, PLACE)
     assert arrivals.is_new(first, OTHER)
-    assert arrivals.end(first) == [PLACE]
+    assert arrivals.end(first) == []
     assert arriving.has("1.2")
     assert arrivals.end(second) == [PLACE]
     assert not arriving.has("1.2")
 
 
-def test_an_instance_that_is_written_after_the_end_is_noticed_but_does_not_arrive(
-    arrivals: Arrivals, tmp_path: Path
-) -> None:
+def test_an_instance_that_is_written_after_the_end_is_told_of(arrivals: Arrivals) -> None:
     aborted = association()
     assert arrivals.end(aborted) == []
+    arrivals.add(association(), PLACE)
+    assert not arrivals.join(aborted, PLACE)
+    assert arrivals.is_new(aborted, PLACE)
+
+
+def test_what_is_written_after_the_end_does_not_arrive(arrivals: Arrivals, tmp_path: Path) -> None:
+    aborted = association()
+    arrivals.end(aborted)
     arrivals.add(aborted, PLACE)
     assert not Arriving(tmp_path).has("1.2")
-    assert arrivals.is_new(aborted, PLACE)
 
 
 def test_what_is_set_aside_does_not_arrive(arrivals: Arrivals, tmp_path: Path) -> None:

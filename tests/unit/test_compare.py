@@ -48,6 +48,17 @@ def test_a_lesion_matches_the_best_whose_centre_lies_within_its_radius() -> None
     assert found[1].differences_mm is None
 
 
+def test_of_lesions_side_by_side_each_has_its_own() -> None:
+    """Both findings lie within the radius of both lesions."""
+    left, right = lesion(0, 20), lesion(8, 20)
+    best, second = lesion(1, 20, 0.9), lesion(7, 20, 0.8)
+    found = pairs("scan", [right, left], [second, best])
+    assert [pair.ai.score for pair in found if pair.ai] == [0.8, 0.9]
+    # One finding may be on both.
+    found = pairs("scan", [right, left], [best])
+    assert [pair.ai.score for pair in found if pair.ai] == [0.9, 0.9]
+
+
 def test_a_scan_on_which_the_ai_found_nothing_has_only_missed_lesions() -> None:
     assert [pair.outcome for pair in pairs("scan", [lesion(0, 10)], [])] == [Outcome.MISSED]
     assert [pair.outcome for pair in pairs("scan", [], [lesion(0, 10)])] == [Outcome.EXTRA]

@@ -167,6 +167,22 @@ def test_bookmarks_of_programs_never_enter(
     assert [each.reason for each in outcomes[0].left_out] == ["a bookmark was made by a program"]
 
 
+def test_graphics_without_an_author_that_show_what_a_program_reported_are_the_programs(
+    images: Path, source: Volume, target: Path, tmp_path: Path
+) -> None:
+    report = save(encoded(source, [mark(source)]), tmp_path)
+    state = graphics_by_hand(source, mark(source), mark(source, 2, 25))
+    del state.ContentCreatorName
+    (outcome,), _ = build(target, [save(state, tmp_path, "pr"), report, *images.iterdir()])
+    assert outcome.new == 1
+    assert rows(target)[0].key_slice == 15
+    # A person who says so made it, whatever a program found.
+    state.ContentCreatorName = "Pettigrew^Horace"
+    state.SOPInstanceUID = "1.2.3"
+    (outcome,), _ = build(target, [save(state, tmp_path, "pr"), report, *images.iterdir()])
+    assert (outcome.new, outcome.known) == (1, 1)
+
+
 def _studies(tmp_path: Path, count: int) -> list[list[Path]]:
     studies = []
     for seed in range(1, count + 1):

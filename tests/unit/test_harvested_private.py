@@ -143,6 +143,7 @@ def test_key_slices_follow_the_confidentiality_profile(
     assert methods == ["113100", "113108"]
     assert (first.PatientID, first.PatientAge) == ("000001", "090Y")
     assert {element.keyword for element in first} == set(ALLOWED.split())
+    assert first.PatientPosition == ""
     dates = [e.keyword for e in first.iterall() if e.VR in ("DA", "DT", "TM") and e.value]
     assert dates == []
     hu = first.pixel_array * float(first.RescaleSlope) + float(first.RescaleIntercept)

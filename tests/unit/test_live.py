@@ -35,7 +35,7 @@ def settings(**tables: Any) -> config.Settings:
 )
 def test_what_can_change_changes(table: str, key: str, value: Any) -> None:
     wanted = settings(**{table: {key: value}})
-    taken, waiting = take_over(settings(), wanted)
+    taken, waiting = take_over(settings(), wanted, settings())
     assert taken == wanted != settings()
     assert waiting == []
 
@@ -56,7 +56,7 @@ def test_what_can_change_changes(table: str, key: str, value: Any) -> None:
     ],
 )
 def test_what_cannot_change_is_named_and_stays(table: str, key: str, value: Any) -> None:
-    taken, waiting = take_over(settings(), settings(**{table: {key: value}}))
+    taken, waiting = take_over(settings(), settings(**{table: {key: value}}), settings())
     assert taken == settings()
     assert waiting == [f"{table}.{key}"]
 
@@ -66,8 +66,11 @@ def test_what_cannot_change_is_named_and_stays(table: str, key: str, value: Any)
 )
 def test_what_is_made_at_start_for_destinations_is_named(key: str, value: Any) -> None:
     wanted = settings(destination={key: value})
-    assert take_over(settings(), wanted) == (wanted, [f"destination.{key}"])
-    assert take_over(wanted, settings()) == (settings(), [])
+    waiting = [f"destination.{key}"]
+    assert take_over(settings(), wanted, settings()) == (wanted, waiting)
+    # Until then every reload says so.
+    assert take_over(wanted, wanted, settings()) == (wanted, waiting)
+    assert take_over(wanted, settings(), wanted) == (settings(), [])
 
 
 def test_a_part_is_as_live_as_the_whole() -> None:

@@ -67,6 +67,14 @@ def cross() -> list[Dataset]:
     return [graphic("POLYLINE", LONG), graphic("POLYLINE", SHORT)]
 
 
+def test_the_frame_of_a_single_one_may_have_a_number() -> None:
+    source = volume()
+    drawn = annotation(source, *cross())
+    drawn.ReferencedImageSequence[0].ReferencedFrameNumber = 1
+    (back,) = read(state(source, drawn), headers=source.headers).bookmarks
+    assert (back.sop_instance_uid, back.frame_number) == (source.slices[2].sop_instance_uid, None)
+
+
 @pytest.mark.parametrize("source", [volume(), enhanced()], ids=["single-frame", "multi-frame"])
 def test_ours_reads_back(source: Volume) -> None:
     marks = two_lesions(source)

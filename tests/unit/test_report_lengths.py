@@ -179,6 +179,16 @@ def test_site_author_and_tracking_uid_are_those_of_the_group() -> None:
     ]
 
 
+def test_the_frame_of_a_single_one_may_have_a_number() -> None:
+    source = volume()
+    lines = both(source)
+    for each in lines:
+        image = each.ContentSequence[0].ContentSequence[0].ReferencedSOPSequence[0]
+        image.ReferencedFrameNumber = 1
+    (back,) = read(report(group(*lines)), headers=source.headers).bookmarks
+    assert (back.sop_instance_uid, back.frame_number) == (source.slices[2].sop_instance_uid, None)
+
+
 def test_a_length_by_an_algorithm_makes_the_lesion_a_programs() -> None:
     source = volume()
     by_hand, by_program = both(source)

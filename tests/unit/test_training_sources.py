@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from pydicom import dcmread
 
 from plugin.bookmark import LesionType
 from plugin.datasets.deeplesion import Split
+from plugin.datasets.deeplesion_table import read_table, write_table
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.harvested import Builder
 from plugin.datasets.marked import Mark
@@ -99,8 +100,6 @@ def test_the_ellipse_of_a_bookmark_may_be_left_alone(tmp_path: Path) -> None:
 
 
 def test_bookmarks_of_one_volume_know_each_other(tmp_path: Path) -> None:
-    from plugin.datasets.deeplesion_table import read_table, write_table
-
     written = cases.deeplesion(tmp_path)
     (row,) = read_table(tmp_path / "DL_info.csv")
     moved = tuple(value + 12.0 for value in row.measurement)
@@ -113,6 +112,27 @@ def test_bookmarks_of_one_volume_know_each_other(tmp_path: Path) -> None:
     assert away == pytest.approx([0.0, step, step], abs=1e-6)
     assert len(second.neighbours) == 1
     assert first.unmarked == 0.5
+
+
+@pytest.mark.parametrize(
+    "change", [{"slice_range": (3, 20)}, {"possibly_noisy": True}], ids=["overlapping", "doubted"]
+)
+def test_a_bookmark_that_is_not_learned_is_no_place_without_a_lesion(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    written = cases.deeplesion(tmp_path)
+    (row,) = read_table(tmp_path / "DL_info.csv")
+    number = row.key_slice - 2
+    name = f"{row.series_name}_{number:03d}.png"
+    moved = tuple(value + 12.0 for value in row.measurement)
+    box = tuple(value + 12.0 for value in row.box)
+    other = replace(row, measurement=moved, box=box, key_slice=number, file_name=name, **change)
+    write_table(tmp_path / "DL_info.csv", [row, other])
+    scan = next(each for each in scans(written.source) if each.name == row.volume_name)
+    (sample,) = cut_samples(scan, Cutting())
+    (neighbour,) = sample.neighbours
+    away = np.subtract(neighbour.centre, sample.lesion.centre) * sample.spacing
+    assert away == pytest.approx([2 * cases.SPACING[0], 12 * 0.9, 12 * 0.9], abs=1e-6)
 
 
 @pytest.mark.parametrize(("split", "learned"), [(Split.TRAIN, 1), (Split.VALIDATION, 0)])

@@ -44,10 +44,10 @@ EMPTY = (
     "StudyID",
     "StudyTime",
 )
-#: Numbers and terms that say how the image was made, taken over where the original has them.
+#: Numbers that say how the image was made, taken over where the original has them. No words: what
+#: stands where a term ought to be may be a name.
 TAKEN_OVER = (
     "KVP",
-    "PatientPosition",
     "SliceThickness",
     "SpacingBetweenSlices",
     "WindowCenter",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODALITIES = {"SR": "report", "PR": "presentation state", "RTSTRUCT": "structure set"}
 #: Why a part of an object did not enter.
 NO_BOOKMARK = "something is drawn or measured that is no bookmark with both diameters"
+BY_PROGRAM = "a bookmark was made by a program"
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,32 @@ def latest(documents: Sequence[Dataset], leave_out: Callable[[str, str], None]) 
     return sorted(kept, key=lambda each: (made(each), str(each.SOPInstanceUID)), reverse=True)
 
 
-def people_marked(document: Dataset, headers: Sequence[Dataset]) -> tuple[list[Marked], list[str]]:
-    """The bookmarks that people made, and why others did not enter, without their words.
+@dataclass(frozen=True)
+class Marks:
+    """What one object holds."""
 
-    `headers` are those of the images at hand. Raises InvalidReport when an object cannot be
-    understood.
+    #: The bookmarks that people made.
+    people: tuple[Marked, ...]
+    #: Those that programs made.
+    programs: tuple[Bookmark, ...]
+    #: Why something did not enter, without its words.
+    reasons: tuple[str, ...]
+
+
+def marks(document: Dataset, headers: Sequence[Dataset]) -> Marks:
+    """The bookmarks of an object; `headers` are those of the images at hand.
+
+    Raises InvalidReport when it cannot be understood.
     """
     reading = read(document, headers=headers)
-    reasons = [NO_BOOKMARK] * len(reading.remarks)
-    found = []
-    for bookmark, author in zip(reading.bookmarks, reading.authors, strict=True):
-        if author.kind is AuthorKind.DEVICE:
-            reasons.append("a bookmark was made by a program")
-        else:
-            by_person = author.kind is AuthorKind.PERSON
-            found.append(_marked(document, bookmark, by_person=by_person))
-    return found, reasons
+    programs = reading.by(AuthorKind.DEVICE)
+    people = tuple(
+        _marked(document, bookmark, by_person=author.kind is AuthorKind.PERSON)
+        for bookmark, author in zip(reading.bookmarks, reading.authors, strict=True)
+        if author.kind is not AuthorKind.DEVICE
+    )
+    reasons = (NO_BOOKMARK,) * len(reading.remarks) + (BY_PROGRAM,) * len(programs)
+    return Marks(people, programs, reasons)
 
 
 def _marked(document: Dataset, bookmark: Bookmark, *, by_person: bool) -> Marked:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from plugin.bookmark import Axis
+    from plugin.bookmark import Axis, Bookmark
 
 #: File name of the registry.
 NAME = "registry.sqlite"
@@ -268,9 +268,17 @@ def _counted(window: Window, head: float) -> int:
     return 1 + round((window.first - head) / window.step)
 
 
-def are_same(one: tuple[Axis, Axis], other: tuple[Axis, Axis]) -> bool:
-    """Whether two bookmarks of one slice are the same mark, drawn again."""
-    return _same(_ends(one), _ends(other))
+def are_same(one: Bookmark, other: Bookmark) -> bool:
+    """Whether two bookmarks are one: the same lesion of a series, or the same mark drawn again."""
+    in_one_series = one.series_instance_uid == other.series_instance_uid
+    return are_drawn_alike(one, other) or (in_one_series and one.tracking_uid == other.tracking_uid)
+
+
+def are_drawn_alike(one: Bookmark, other: Bookmark) -> bool:
+    """Whether two bookmarks are the same mark on the same slice."""
+    places = {(each.sop_instance_uid, each.frame_number or 1) for each in (one, other)}
+    ends, others = (_ends((each.long_axis, each.short_axis)) for each in (one, other))
+    return len(places) == 1 and _same(ends, others)
 
 
 def _ends(axes: tuple[Axis, Axis]) -> list[list[float]]:

@@ -11,6 +11,7 @@ from pydicom.errors import InvalidDicomError
 
 from plugin.datasets.harvested import readers
 from plugin.datasets.harvested.outcome import LeftOut
+from plugin.datasets.harvested.registry import are_drawn_alike
 from plugin.datasets.harvested.stack import reason_to_leave_out
 from plugin.errors import PluginError, UnsuitableSeries
 from plugin.planes import planes_of, reason_to_set_aside
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from plugin.bookmark import Bookmark
     from plugin.datasets.harvested.readers import Marked
     from plugin.planes import Plane
 
@@ -37,6 +39,8 @@ class Sources:
     planes: dict[str, list[Plane]] = field(default_factory=lambda: defaultdict(list))
     #: Bookmarks of people, the latest revision of each object, in a fixed order.
     marked: list[Marked] = field(default_factory=list)
+    #: Bookmarks of programs.
+    programs: list[Bookmark] = field(default_factory=list)
     #: The objects they come from.
     documents: list[Dataset] = field(default_factory=list)
     #: What is neither.
@@ -71,6 +75,7 @@ def read_sources(paths: Iterable[Path]) -> Sources:
     sources.documents = readers.latest(objects, sources.leave_out)
     for document in sources.documents:
         _add_bookmarks(document, sources)
+    _leave_out_copies(sources)
     return sources
 
 
@@ -140,15 +145,28 @@ def _add_planes(path: Path, header: Dataset, sources: Sources) -> None:
 def _add_bookmarks(document: Dataset, sources: Sources) -> None:
     uid = str(document.SOPInstanceUID)
     try:
-        found, reasons = readers.people_marked(document, sources.headers)
+        found = readers.marks(document, sources.headers)
     except (PluginError, *BROKEN, ValueError):
         # What is wrong is told in the object's own words, and they may name a patient.
         kind = readers.MODALITIES[str(document.Modality)]
         sources.leave_out(uid, f"is a {kind} that cannot be understood")
         return
-    sources.marked += found
-    for reason in reasons:
+    sources.marked += found.people
+    sources.programs += found.programs
+    for reason in found.reasons:
         sources.leave_out(uid, reason)
+
+
+def _leave_out_copies(sources: Sources) -> None:
+    """What a program reports under its name it may show again in graphics without an author."""
+    kept = []
+    for marked in sources.marked:
+        copied = any(are_drawn_alike(marked.bookmark, other) for other in sources.programs)
+        if copied and not marked.by_person:
+            sources.leave_out(marked.source, readers.BY_PROGRAM)
+        else:
+            kept.append(marked)
+    sources.marked = kept
 
 
 def _without_uid(error: Exception, uid: str) -> str:

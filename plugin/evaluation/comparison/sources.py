@@ -142,7 +142,7 @@ def _of_objects(path: Path, wanted: frozenset[AuthorKind], scans: Scans) -> Sour
             remarks.append(f"{name}: {error}")
             continue
         theirs = found.by(*wanted)
-        kept = [mark for mark in theirs if not any(_is_same(mark, other) for other in known)]
+        kept = [mark for mark in theirs if not any(are_same(mark, other) for other in known)]
         known += kept
         remarks += [f"{name}: {remark}" for remark in found.remarks]
         if len(theirs) < len(found.bookmarks):
@@ -168,18 +168,6 @@ def _objects(path: Path, remarks: list[str]) -> list[tuple[str, Dataset]]:
     kept = latest([header for _, header in files.values()], leave_out)
     kept.sort(key=lambda each: BOOKMARK_MODALITIES.index(each.Modality))
     return [files[str(each.SOPInstanceUID)] for each in kept]
-
-
-def _is_same(one: Bookmark, other: Bookmark) -> bool:
-    """Whether two bookmarks are one, by the rule by which a data set takes each once."""
-    if one.series_instance_uid != other.series_instance_uid:
-        return False
-    here, there = (
-        (each.sop_instance_uid, each.frame_number or 1, (each.long_axis, each.short_axis))
-        for each in (one, other)
-    )
-    again = here[:2] == there[:2] and are_same(here[2], there[2])
-    return again or one.tracking_uid == other.tracking_uid
 
 
 def _of_records(path: Path, scans: Scans) -> Source:
