@@ -86,8 +86,8 @@ def test_a_record_has_fields_to_search_for(journal: Journal, log: logging.Logger
 def test_a_name_that_is_no_unicode_is_told_all_the_same(
     journal: Journal, log: logging.Logger
 ) -> None:
-    log.warning("LM999 file %s", os.fsdecode(b"caf\xe9"))
-    assert journal.take()["MESSAGE"] == r"LM999 file caf\udce9"
+    log.warning("LM999 file %s", os.fsdecode(b"r\xf6ntgen"))
+    assert journal.take()["MESSAGE"] == r"LM999 file r\udcf6ntgen"
 
 
 @pytest.mark.parametrize(("level", "priority"), [(50, 3), (40, 3), (30, 4), (20, 6), (10, 7)])
