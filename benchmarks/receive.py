@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _COUNT = 500
 _PARALLEL = (1, 8)
 _ENCODINGS = {"native": "", "JPEG-LS": "-xt"}
-_US, _APART, _ORTHANC = "lesionmark", "lesionmark, listener.processes = 1", "Orthanc"
+_US, _APART, _ORTHANC = "lesionmark", "lesionmark, listener.processes = 2", "Orthanc"
 _HOW = f"""\
 {_COUNT} CT instances of 512 KiB (native; about half of it in lossless JPEG-LS) from DCMTK's \
 `storescu` with `TCP_NODELAY=1`, in seconds for all of them, over one and over eight parallel \
@@ -97,7 +97,7 @@ def _start_all(folder: Path, running: ExitStack) -> list[Receiver]:
     # The series stay open: this is about receiving, not about the work that follows.
     quiet = {"completion": {"quiet_period_s": 3600.0, "cap_s": 7200.0}}
     node = Node(folder / "lesionmark", ("NOBODY", free_port()), tables=quiet)
-    own = quiet | {"listener": {"processes": 1}}
+    own = quiet | {"listener": {"processes": 2}}
     apart = Node(folder / "apart", ("NOBODY", free_port()), tables=own)
     orthanc = OrthancPacs(folder / "orthanc")
     ports = free_port(), free_port()
