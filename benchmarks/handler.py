@@ -26,6 +26,8 @@ from dicom_node.spool import Spool
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dicom_node.durable import Buffer
+
 _COUNT = 300
 _HOW = f"""\
 The same listener within the benchmark's own process, {_COUNT} native instances over one \
@@ -58,10 +60,10 @@ def measure(folder: Path) -> Result:
     """Send to a listener whose disk is timed apart."""
     clock = _Clock()
 
-    def timed(target: Path, data: bytes) -> bool:
+    def timed(target: Path, *pieces: Buffer) -> bool:
         began = perf_counter()
         try:
-            return add_durably(target, data)
+            return add_durably(target, *pieces)
         finally:
             clock.disk.append(perf_counter() - began)
 
