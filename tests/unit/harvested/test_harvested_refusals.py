@@ -6,11 +6,9 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from plugin.datasets.harvested import LeftOut
-from plugin.volume import read
 from tests.harvested_cases import (
     build,
     by_hand,
-    chest,
     mark,
     redraw,
     save,
@@ -20,24 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plugin.volume import Volume
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CT of one study, full of names."""
-    folder = tmp_path_factory.mktemp("chest")
-    chest(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def source(images: Path) -> Volume:
-    return read(images.iterdir())
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "set"
 
 
 @pytest.mark.parametrize(

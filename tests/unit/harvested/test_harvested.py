@@ -16,11 +16,9 @@ from plugin.datasets.harvested import (
 )
 from plugin.datasets.harvested.sources import scout
 from plugin.evaluation import deeplesion_cases
-from plugin.volume import read
 from tests.harvested_cases import (
     build,
     by_hand,
-    chest,
     contents,
     estimates,
     graphics_by_hand,
@@ -35,24 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plugin.volume import Volume
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CT of one study, full of names."""
-    folder = tmp_path_factory.mktemp("chest")
-    chest(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def source(images: Path) -> Volume:
-    return read(images.iterdir())
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "set"
 
 
 def test_a_bookmark_becomes_a_row_and_its_slices(

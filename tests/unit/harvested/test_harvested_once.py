@@ -15,7 +15,6 @@ from plugin.datasets.harvested import (
     LeftOut,
     StudyOutcome,
 )
-from plugin.volume import read
 from tests.harvested_cases import (
     build,
     by_hand,
@@ -59,24 +58,6 @@ for line in listed.read_text().splitlines():
 builder.finish()
 builder.close()
 """
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CT of one study, full of names."""
-    folder = tmp_path_factory.mktemp("chest")
-    chest(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def source(images: Path) -> Volume:
-    return read(images.iterdir())
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "set"
 
 
 @pytest.mark.parametrize("again", ["tracking UID", "geometry", "the same file"])
@@ -210,7 +191,7 @@ def test_killed_at_any_moment_and_resumed_it_is_the_same(tmp_path: Path) -> None
 
 
 def _run_until(script: Path, target: Path, listed: Path, moment: int) -> int:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return subprocess.run(
         [sys.executable, str(script), str(target), str(listed), str(moment)],
         env={**os.environ, "PYTHONPATH": str(root)},

@@ -11,7 +11,6 @@ from pydicom import Dataset, dcmread
 from plugin.datasets import phantom
 from plugin.datasets.deeplesion import Split
 from plugin.datasets.harvested import Builder, WrongSecret, persons, pseudonym
-from plugin.volume import read
 from tests import harvested_cases as cases
 from tests.harvested_cases import SECRET, build, by_hand, chest, contents, mark, rows, save
 
@@ -34,24 +33,6 @@ ALLOWED = """
     PhotometricInterpretation Rows Columns PixelSpacing BitsAllocated BitsStored HighBit
     PixelRepresentation WindowCenter WindowWidth RescaleIntercept RescaleSlope RescaleType PixelData
 """
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CT of one study, full of names."""
-    folder = tmp_path_factory.mktemp("chest")
-    chest(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def source(images: Path) -> Volume:
-    return read(images.iterdir())
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "set"
 
 
 @pytest.mark.parametrize(
