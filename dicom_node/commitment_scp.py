@@ -21,6 +21,7 @@ from dicom_node.requestor import associate
 from dicom_node.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from dicom_node.spool import check_uid
 from dicom_node.statuses import ActionStatus, EventStatus
+from dicom_node.wording import plural
 from dicom_node.work import VouchId
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _judge(status: int | None, report: Report) -> Sent:
         return Sent(Outcome.REFUSED, f"N-EVENT-REPORT: refused with status 0x{status:04X}")
     if status != EventStatus.SUCCESS:
         return Sent(Outcome.TRY_AGAIN, f"N-EVENT-REPORT: status 0x{status:04X}")
-    told = f"{len(report.kept)} instances are kept, {len(report.failed)} are not"
+    told = f"{plural(len(report.kept), 'instance')} kept, {len(report.failed)} not"
     return Sent(Outcome.ACKNOWLEDGED, told)
 
 

@@ -61,6 +61,10 @@ class Settings(Table):
                 raise ValueError(f"the name {name!r} is used {count} times; names must differ")
         return value
 
+    def destination_named(self, name: str) -> Destination | None:
+        """The destination of that name, if it is there."""
+        return next((each for each in self.destination if each.name == name), None)
+
 
 def load(path: Path) -> Settings:
     """Read and check a configuration file.

@@ -14,6 +14,7 @@ from pynetdicom import build_context
 from dicom_node.requestor import associate
 from dicom_node.sop_classes import VERIFICATION
 from dicom_node.statuses import is_acknowledged, is_by_setting, is_permanent
+from dicom_node.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -80,7 +81,7 @@ def _sum_up(sent: list[Sent]) -> Sent:
     """The outcome that asks for most: another try, then a person, then nothing."""
     outcome = next(o for o in reversed(Outcome) if o in {Outcome.ACKNOWLEDGED, *_outcomes(sent)})
     if outcome is Outcome.ACKNOWLEDGED:
-        return Sent(outcome, f"{len(sent)} objects")
+        return Sent(outcome, plural(len(sent), "object"))
     return next(one for one in sent if one.outcome is outcome)
 
 

@@ -17,10 +17,11 @@ from dicom_node.errors import NoAnswer, describe
 from dicom_node.patience import next_try_s
 from dicom_node.states import DeliveryState
 from dicom_node.statuses import FailureReason
+from dicom_node.wording import plural
 from dicom_node.work import PROVE, DeliveryId, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from dicom_node.audit import Trail
@@ -89,10 +90,6 @@ class Proofs:
     def _settings(self) -> Settings:
         return self._live.now
 
-    @property
-    def _destinations(self) -> Mapping[str, Destination]:
-        return {peer.name: peer for peer in self._settings.destination}
-
     def prove(self, this: DeliveryId, since: float, resends: int) -> Outcome:
         """Look once for proof that a destination keeps what it has acknowledged.
 
@@ -100,7 +97,7 @@ class Proofs:
         it had lost what it acknowledged before. RETRYING means: send again. Never raises: what
         goes wrong here may pass, and another look follows.
         """
-        peer = self._destinations.get(this.destination)
+        peer = self._settings.destination_named(this.destination)
         if peer is None or peer.proof == "none":
             return self._outcome(DeliveryState.DELIVERED, "no proof is wanted any more")
         try:
@@ -155,10 +152,10 @@ class Proofs:
             return Finding(Verdict.UNKNOWN, str(error))
         lacking = sum(reference.sop_instance_uid not in found for reference in references)
         if not lacking:
-            return Finding(Verdict.KEPT, f"finds {len(references)} objects")
+            return Finding(Verdict.KEPT, f"finds {plural(len(references), 'object')}")
         patient = self._now() - since <= self._settings.proof.find_within_s
         verdict = Verdict.UNKNOWN if patient else Verdict.MISSING
-        return Finding(verdict, f"does not find {lacking} of {len(references)} objects")
+        return Finding(verdict, f"does not find {lacking} of {plural(len(references), 'object')}")
 
     def _reported(self, this: DeliveryId) -> Finding | None:
         """What was reported: on any request if it is good, else on this or the last one."""
@@ -221,7 +218,7 @@ def _judge(report: Report) -> Finding:
     if reasons & _FINAL:
         verdict = Verdict.NEVER
     names = ", ".join(_name(reason) for reason in sorted(reasons)) or "some are not mentioned"
-    return Finding(verdict, f"not committed to {len(report.failed)} objects: {names}")
+    return Finding(verdict, f"not committed to {plural(len(report.failed), 'object')}: {names}")
 
 
 def _name(reason: int) -> str:

@@ -15,11 +15,12 @@ from dicom_node.errors import describe
 from dicom_node.patience import next_try_s
 from dicom_node.spool import Shelf
 from dicom_node.states import DeliveryState, SeriesState
+from dicom_node.wording import plural
 from dicom_node.work import Outcome
 from plugin import Kind, Series, UnsuitableSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -84,13 +85,9 @@ class Steps:
         return self._live.now
 
     @property
-    def _destinations(self) -> Mapping[str, Destination]:
-        return {peer.name: peer for peer in self._settings.destination}
-
-    @property
     def destinations(self) -> list[str]:
         """Names of all destinations, in the order of the configuration."""
-        return list(self._destinations)
+        return [peer.name for peer in self._settings.destination]
 
     @property
     def keep_s(self) -> float:
@@ -225,8 +222,8 @@ class Steps:
     def _analyse(self, revision: Revision) -> Outcome:
         if self._revisions.is_done(revision):
             # Killed before that was noted, or the queue was lost: what was made is sent as it is.
-            reason = f"{len(self._revisions.bookmarks(revision))} lesions, analysed before"
-            return self._outcome(SeriesState.DELIVERING, reason)
+            lesions = plural(len(self._revisions.bookmarks(revision)), "lesion")
+            return self._outcome(SeriesState.DELIVERING, f"{lesions}, analysed before")
         series = self._series(revision)
         if not self._plugin.accepts(series):
             return self._outcome(SeriesState.REFUSED, "not for this plugin")
@@ -235,7 +232,8 @@ class Steps:
         self._revisions.save(revision, analysis, self._plugin.version)
         for remark in analysis.remarks:
             log.info("LM404 series %s: %s", revision.series_uid, remark)
-        reason = f"{len(analysis.bookmarks)} lesions, {len(analysis.remarks)} remarks"
+        lesions = plural(len(analysis.bookmarks), "lesion")
+        reason = f"{lesions}, {plural(len(analysis.remarks), 'remark')}"
         log.info("LM401 series %s revision %d: %s", revision.series_uid, revision.number, reason)
         return self._outcome(SeriesState.DELIVERING, reason)
 
@@ -250,7 +248,7 @@ class Steps:
         return Series(revision.series_uid, tuple(held[uid] for uid in revision.instances))
 
     def _send(self, series_uid: str, digest: str, destination: str) -> Sent:
-        peer = self._destinations.get(destination)
+        peer = self._settings.destination_named(destination)
         if peer is None:
             reason = f"config.toml names no destination {destination!r}"
             return delivery.Sent(delivery.Outcome.REFUSED, reason)
@@ -259,7 +257,7 @@ class Steps:
         wanted = self._wanted(series_uid, digest, peer)
         sent = self._send_rest(wanted, (series_uid, digest, destination), peer)
         if sent.outcome is delivery.Outcome.ACKNOWLEDGED:
-            return delivery.Sent(sent.outcome, f"{len(wanted)} objects")
+            return delivery.Sent(sent.outcome, plural(len(wanted), "object"))
         return sent
 
     def _send_rest(

@@ -14,6 +14,7 @@ from dicom_node.doctor.check import failed, passed, skipped
 from dicom_node.errors import NoAnswer, NodeError, RetrieveRefused
 from dicom_node.receipts import Receipts
 from dicom_node.states import DeliveryState
+from dicom_node.wording import plural
 from plugin import Kind
 
 if TYPE_CHECKING:
@@ -73,16 +74,18 @@ def _come_home(
     try:
         lacking = _missing(settings, destination, references)
     except NoAnswer as error:
-        yield passed(name, f"{len(sent)} objects delivered; cannot be asked for them: {error}")
+        yield passed(
+            name, f"{plural(len(sent), 'object')} delivered; cannot be asked for them: {error}"
+        )
         yield _judged(trial, destination, ours, "the copy that was sent")
         return
     if lacking:
-        seen = f"acknowledged, but C-FIND does not find {lacking} of {len(sent)} objects"
+        seen = f"acknowledged, but C-FIND does not find {lacking} of {plural(len(sent), 'object')}"
         advice = "see its log for what became of them, and ask it for proof (destination.proof)"
         yield failed(name, seen, advice)
         return
     theirs, how = _fetched(settings, destination, query.reference(ours), folder)
-    yield passed(name, f"{len(sent)} objects delivered and found by C-FIND; {how}")
+    yield passed(name, f"{plural(len(sent), 'object')} delivered and found by C-FIND; {how}")
     what = "the copy that was sent" if theirs is None else "the copy that came back"
     yield _judged(trial, destination, theirs or ours, what)
 
@@ -126,7 +129,7 @@ def _judged(trial: Trial, destination: Destination, path: Path, what: str) -> Ch
 
 def _removed(destination: Destination, study_uid: str, count: int, patient_id: str) -> Check:
     name = f"removal from {destination.name}"
-    stay = f"{count} test objects stay there under Patient ID {patient_id}"
+    stay = f"left there: {plural(count, 'test object')}, under Patient ID {patient_id}"
     if destination.removal is None:
         return skipped(name, f"{stay}: there is no [destination.removal]")
     try:
@@ -134,4 +137,4 @@ def _removed(destination: Destination, study_uid: str, count: int, patient_id: s
     except NodeError as error:
         advice = f"correct [destination.removal]; {stay}, study {study_uid}"
         return failed(name, str(error), advice)
-    return passed(name, f"{count} test objects removed")
+    return passed(name, f"{plural(count, 'test object')} removed")

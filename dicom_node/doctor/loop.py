@@ -16,6 +16,7 @@ from dicom_node.doctor.node import us
 from dicom_node.errors import NodeError
 from dicom_node.ledger import Ledger
 from dicom_node.states import DeliveryState, SeriesState
+from dicom_node.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,9 @@ class _Walk:
             yield failed("test series", f"the node does not take it: {sent.reason}", advice)
             return
         count, patient = len(self.series.instances), self.trial.patient_id
-        yield passed("test series", f"{count} instances of patient {patient} sent to the node")
+        yield passed(
+            "test series", f"{plural(count, 'instance')} of patient {patient} sent to the node"
+        )
         status = self._wait()
         yield self._analysed(status)
         if status is not None:

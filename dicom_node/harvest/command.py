@@ -25,6 +25,7 @@ from dicom_node.harvest.logbook import Logbook
 from dicom_node.harvest.selection import Selection
 from dicom_node.harvest.walk import Room, Tally, Walk
 from dicom_node.spool import Shelf
+from dicom_node.wording import plural
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -123,7 +124,7 @@ def _source(
     index = Index(private / _INDEX)
     try:
         found = index.scan(_folders(arguments), lambda files: watch.say(f"{files} files"))
-        watch.say(f"{found.objects} objects, {found.images} images")
+        watch.say(f"{plural(found.objects, 'object')}, {plural(found.images, 'image')}")
         yield Folders(index, selection)
     finally:
         index.close()

@@ -13,6 +13,7 @@ from dicom_node import database
 from dicom_node.errors import NodeError
 from dicom_node.states import SeriesState
 from dicom_node.web import words
+from dicom_node.wording import plural
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -54,7 +55,7 @@ class Pages:
             duration=words.duration,
             size=words.size,
             whole=words.whole,
-            plural=words.plural,
+            plural=plural,
         )
         self._environment.globals.update(
             node=sources.settings.node.name,

@@ -65,8 +65,3 @@ def size(count: float) -> str:
 def whole(value: float) -> str:
     """Without fractions, and with a minus sign that is one."""
     return f"{round(value)}".replace("-", "\N{MINUS SIGN}")
-
-
-def plural(count: int, noun: str) -> str:
-    """The count with its noun: "1 file", "2 files", "2 series"."""
-    return f"{count:,} {noun}" if count == 1 or noun.endswith("s") else f"{count:,} {noun}s"

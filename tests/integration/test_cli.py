@@ -130,7 +130,7 @@ def test_status_says_where_a_series_stands(node: Node, tmp_path: Path) -> None:
     assert found["series_instance_uid"] == series.series_uid
     assert found["state"] == "delivered"
     assert found["deliveries"] == [
-        {"destination": "pacs", "state": "delivered", "reason": "1 objects"}
+        {"destination": "pacs", "state": "delivered", "reason": "1 object"}
     ]
     assert "delivered" in node.call("status").stdout
     unknown = node.call("retry", "1.2.3")

@@ -281,7 +281,7 @@ def test_a_report_that_does_not_come_back(
     expect(said, "report at refusing", "failed: ", "destination refusing above")
     assert "refused with status 0xA900" in said.checks["report at refusing"].seen
     delivered = said.checks["report at storing"]
-    assert "1 objects delivered; cannot be asked for them" in delivered.seen
+    assert "1 object delivered; cannot be asked for them" in delivered.seen
     assert said.checks["diameters at storing"].seen.endswith("(the copy that was sent)")
     assert "under Patient ID TEST-7" in said.checks["removal from storing"].seen
     assert said.checks["status page"].seen.endswith(" ok")

@@ -112,7 +112,7 @@ def test_a_peer_that_keeps_forgetting_is_a_failure_that_can_be_retried(
     series = sent(node, tmp_path)
     node.wait_for(series, "failed")
     assert reason(node, series) == (
-        "acknowledged, but not kept: not committed to 1 objects: 0x0112 no such object instance"
+        "acknowledged, but not kept: not committed to 1 object: 0x0112 no such object instance"
     )
     assert retried(node, series) == [f"series {series.series_uid} to pacs: proof again"]
     node.wait_for(series, "kept")
@@ -180,8 +180,8 @@ def test_orthanc_and_dcmqrscp_prove_that_they_keep_the_report(
             reasons = {d.id.destination: d.reason for d in node.status(series)[0].deliveries}
     assert reasons == {
         "commits": "committed to its safekeeping",
-        "answers": "finds 1 objects",
-        "archive": "finds 1 objects",
+        "answers": "finds 1 object",
+        "archive": "finds 1 object",
     }
     assert len(orthanc.reports(series.study_uid)) == 1
 
@@ -199,7 +199,7 @@ def test_a_query_finds_out_that_an_archive_has_forgotten(tmp_path: Path) -> None
             series = sent(node, tmp_path)
             node.wait_for(series, "failed")
             assert reason(node, series) == (
-                "acknowledged, but not kept: does not find 1 of 1 objects"
+                "acknowledged, but not kept: does not find 1 of 1 object"
             )
     pacs.stop()
     assert len(pacs.stored) == 2

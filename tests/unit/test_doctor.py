@@ -178,7 +178,7 @@ def test_an_archive_that_removes_nothing_is_named() -> None:
         check = homecoming._removed(peer, UID, 3, "TEST")
     assert check.result is Result.FAILED
     assert "DELETE: status 403" in check.seen
-    assert "3 test objects stay there under Patient ID TEST, study 1.2.3" in check.advice
+    assert "left there: 3 test objects, under Patient ID TEST, study 1.2.3" in check.advice
 
 
 def test_wrong_diameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dicom_node.work import Outcome
 if TYPE_CHECKING:
     import pytest
 
-SENT = Outcome(state=DeliveryState.DELIVERED.value, reason="1 objects", at=100.0, again_s=None)
+SENT = Outcome(state=DeliveryState.DELIVERED.value, reason="1 object", at=100.0, again_s=None)
 COUNT = "lesionmark_turnaround_seconds_count"
 
 

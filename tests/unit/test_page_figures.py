@@ -15,6 +15,7 @@ from dicom_node.standing import DeliveryStatus, SeriesStatus
 from dicom_node.states import DeliveryState, SeriesState
 from dicom_node.web import chart, figures, words
 from dicom_node.web.listing import Query
+from dicom_node.wording import plural
 from dicom_node.work import DELIVER, AnalysisId, DeliveryId
 
 NOW = datetime(2026, 3, 1, 14, 30, tzinfo=UTC).astimezone()
@@ -138,12 +139,12 @@ def test_sizes_and_counts_in_words() -> None:
         "5.0 GiB",
         "3.0 TiB",
     ]
-    assert [words.plural(n, "file") for n in (0, 1, 12_000)] == [
+    assert [plural(n, "file") for n in (0, 1, 12_000)] == [
         "0 files",
         "1 file",
         "12,000 files",
     ]
-    assert words.plural(1, "series") == "1 series"
+    assert plural(1, "series") == "1 series"
     assert words.whole(-118.6) == "\N{MINUS SIGN}119"
 
 
