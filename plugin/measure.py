@@ -32,6 +32,8 @@ EDGE = 0.5
 #: Standard deviation of the smoothing of an edge: in radii of the lesion, and at most in pixels.
 #: Discs and ellipses down to a ratio of 1:3 then measure right within half a pixel on average.
 SMOOTHING, SMOOTHING_PIXELS = 0.15, 1.0
+#: Voxels of a lesion nearer than this to those around it are left out of its mean attenuation, mm.
+BLURRED_MM = 2.5
 #: Empty pixels around a mask, wide enough for the smoothing.
 PADDING = 5
 #: Pixels that touch by an edge or a corner belong together.
@@ -64,7 +66,7 @@ class Measurement:
     box: Box
     #: First and last slice index, both included.
     slice_range: tuple[int, int]
-    #: Mean attenuation of all voxels, HU.
+    #: Mean attenuation of its interior, HU.
     mean_hu: float
     #: Volume, mm3.
     volume_mm3: float
@@ -87,9 +89,21 @@ def measure(mask: Mask, offset: tuple[int, int, int], volume: Volume) -> Measure
         diameters=_moved(diameters(regions[key], row_mm, column_mm), x, y),
         box=_moved_box(box(regions[key]), x, y),
         slice_range=(z + int(filled[0]), z + int(filled[-1])),
-        mean_hu=float(part[mask].mean(dtype=np.float64)),
+        mean_hu=float(part[interior(mask, row_mm, column_mm)].mean(dtype=np.float64)),
         volume_mm3=float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3]))),
     )
+
+
+def interior(mask: Mask, row_mm: float, column_mm: float) -> Mask:
+    """Voxels of a mask [slice, row, column] that do not show what lies around it as well.
+
+    Outlines run where a lesion ends, so that the voxels along them are half filled; a region of
+    interest for attenuation is drawn inside. In small lesions it is the half that lies deepest.
+    """
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    depth = np.stack([ndimage.distance_transform_edt(each, (row_mm, column_mm)) for each in padded])
+    depth = depth[:, 1:-1, 1:-1]
+    return np.asarray(depth > min(BLURRED_MM, depth.max() / 2))
 
 
 def largest_region(mask: Mask) -> Mask:

@@ -94,14 +94,24 @@ def lattice(
     units = np.array((1, STRIDE, STRIDE))
     first = np.floor(low / spacing / units + _NOTHING).astype(int) * units
     stop = np.ceil((high / spacing + 1) / units - _NOTHING).astype(int) * units
+    return placed(volume, spacing, _three(first), _three(stop - first))
+
+
+def placed(
+    volume: Volume,
+    spacing: tuple[float, float, float],
+    first: tuple[int, int, int],
+    shape: tuple[int, int, int],
+) -> Lattice:
+    """The lattice of `shape` voxels from the voxel `first` on; it may reach beyond the volume."""
     inverse = np.linalg.inv(volume.affine)
     matrix = inverse[:3, :3][:, ::-1] * np.array(spacing)
     return Lattice(
-        first=_three(first),
+        first=first,
         spacing=spacing,
-        shape=_three(stop - first),
+        shape=shape,
         to_volume=np.column_stack([matrix, matrix @ first + inverse[:3, 3]]),
-        averaged=_averaged(volume),
+        averaged=_averaged(volume, spacing[0]),
     )
 
 
@@ -110,9 +120,10 @@ def _three(values: NDArray[np.int_]) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _averaged(volume: Volume) -> int:
-    """How many slices are as thick as a voxel of the network's input."""
-    width = round(INPUT_SPACING[0] / volume.spacing[0]) // 2 * 2 + 1
+def _averaged(volume: Volume, slice_mm: float) -> int:
+    """How many slices are as thick as a voxel of `slice_mm`, or as one of the network's input."""
+    thickness = min(slice_mm, INPUT_SPACING[0])
+    width = round(thickness / volume.spacing[0]) // 2 * 2 + 1
     return 1 if volume.spacing[0] > _THIN_MM or width > len(volume.hu) else width
 
 

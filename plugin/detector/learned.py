@@ -1,8 +1,9 @@
-"""The learned detector: the network at full, half and quarter size, then the rules."""
+"""The learned detector: one network finds at full, half and quarter size, another one outlines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,14 @@ from scipy import ndimage
 
 from plugin.bookmark import LesionType
 from plugin.detector import Detection, checkpoint
+from plugin.detector.closeup import SHAPE, View, infer, look
 from plugin.detector.device import Room, choose, facts, keep_memory, return_memory
 from plugin.detector.lattice import Lattice, lattice, sample, source
 from plugin.detector.lungs import closed, lungs
 from plugin.detector.network import INPUT_SPACING
 from plugin.detector.nms import suppress
 from plugin.detector.outline import outline
-from plugin.detector.response import Candidate, Response, respond
+from plugin.detector.response import Candidate, respond
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from plugin import Facts
+    from plugin.detector.closeup import CloseUpNetwork
     from plugin.detector.network import Network
     from plugin.volume import Volume
 
@@ -43,6 +46,10 @@ SEEN_MM = 5.0
 MASS_MM = 11.0
 #: A mass takes the place of the pieces inside it when its score is this share of their best.
 MASS_SHARE = 0.5
+#: Close-ups were learned of lesions up to about here, mm: of those of 35 mm and more they expect
+#: that the detector finds them too short, by `plugin.training.closeups`. A mass is found in its
+#: full length, and so is shown as if it were this share of it.
+LONGEST_SEEN_MM, MASS_EXPECTED = (40.0, 50.0), 0.8
 #: Edge of the cubes on which the lungs are found, mm.
 LUNG_MM = 4.0
 #: Candidates may lie this far outside the closed lungs, mm.
@@ -57,16 +64,20 @@ _WARM_UP = (16, 64, 64)
 
 @dataclass(frozen=True)
 class Found:
-    """A candidate together with the pass that found it."""
+    """A candidate in the patient."""
 
     #: Peak, size and score.
     candidate: Candidate
     #: Centre in mm, LPS (z, y, x).
     centre: NDArray[np.float64]
-    #: Map of insides of the pass.
-    response: Response
-    #: The pass's grid.
-    lattice: Lattice
+
+    @property
+    def view(self) -> View:
+        """Where to look at it closely."""
+        z, y, x = self.centre.tolist()
+        long_mm, short_mm, _ = self.candidate.size_mm
+        share = float(np.interp(long_mm, LONGEST_SEEN_MM, (1.0, MASS_EXPECTED)))
+        return View((z, y, x), (long_mm * share, short_mm * share))
 
 
 @dataclass(frozen=True)
@@ -95,15 +106,17 @@ class Lungs:
 class LearnedDetector:
     """Finds nodules and masses of the lung; with a network that tells types, of the whole body."""
 
-    #: In evaluation mode, on its device.
+    #: Finds lesions; in evaluation mode, on its device.
     network: Network
-    #: Where it runs.
+    #: Outlines what was found; the same.
+    outliner: CloseUpNetwork
+    #: Where they run.
     device: torch.device
     #: Name and version of the weights.
     version: str
     #: What the network says where the score is to be 0.5, 0 to 1.
     midpoint: float = 0.5
-    #: SHA-256 of the weights, in hexadecimal.
+    #: SHA-256 of the weights, as `plugin.Facts` has it.
     weights_sha256: str = ""
     #: What the device had memory for; it changes when the device runs out of it.
     room: Room = field(default_factory=Room)
@@ -117,17 +130,19 @@ class LearnedDetector:
         grid = Lattice((0, 0, 0), INPUT_SPACING, _WARM_UP, np.eye(3, 4))
         hu = torch.full((1, 1, *_WARM_UP), -1000.0, device=self.device)
         respond(self.network, hu, grid)
+        nothing = torch.zeros(1, *SHAPE, device=self.device)
+        infer(self.outliner, nothing - 1000.0, nothing)
 
     def detect(self, volume: Volume, lowest: float = 0.0) -> list[Detection]:
         """Lesions of a volume with a score of at least `lowest`, best first."""
-        certain = (each for each in self._look(volume) if self._score(each) >= lowest)
-        detections = [self._detection(each, volume) for each in certain]
+        hu = source(volume, self.device)
+        certain = (each for each in self._find(hu, volume) if self._score(each) >= lowest)
+        detections = [self._detection(each, hu, volume) for each in certain]
         return_memory()
         return [each for each in detections if each is not None]
 
-    def _look(self, volume: Volume) -> list[Found]:
+    def _find(self, hu: Tensor, volume: Volume) -> list[Found]:
         """One candidate for each lesion of a volume, best score first."""
-        hu = source(volume, self.device)
         everywhere = bool(self.network.architecture.types)
         place = whole_body(volume) if everywhere else look_for_lungs(hu, volume)
         if place is None:
@@ -139,14 +154,11 @@ class LearnedDetector:
 
     def _pass(self, volume: Volume, hu: Tensor, place: Lungs, coarser: float) -> list[Found]:
         grid = lattice(volume, spacing(coarser), place.bounds())
-        response = respond(self.network, hu, grid, self.room)
-        return [
-            Found(each, grid.to_mm(np.array(each.centre)), response, grid)
-            for each in response.candidates
-        ]
+        candidates = respond(self.network, hu, grid, self.room)
+        return [Found(each, grid.to_mm(np.array(each.centre))) for each in candidates]
 
-    def _detection(self, found: Found, volume: Volume) -> Detection | None:
-        piece = outline(found.candidate, found.response.inside, found.lattice, volume)
+    def _detection(self, found: Found, hu: Tensor, volume: Volume) -> Detection | None:
+        piece = outline(found.view, look(self.outliner, hu, volume, found.view), volume)
         if piece is None:
             return None
         return Detection(
@@ -169,12 +181,23 @@ def shipped(kind: str = "auto") -> LearnedDetector:
 
 
 def trained(folder: Path, name: str, kind: str = "auto") -> LearnedDetector:
-    """The detector with the weights `name` of a folder. Raises as `shipped` does, and OSError."""
+    """The detector with the weights `name` of a folder, which outlines as that folder says.
+
+    Without a network that outlines there it is the shipped one. Raises as `shipped` does, and
+    OSError.
+    """
     device = choose(kind)
     keep_memory()
     weights = checkpoint.read(folder, name)
-    network = weights.network.to(device)
-    return LearnedDetector(network, device, weights.version, weights.midpoint, weights.sha256)
+    outlines = checkpoint.read_outline(folder)
+    return LearnedDetector(
+        network=weights.network.to(device),
+        outliner=outlines.network.to(device),
+        device=device,
+        version=f"{weights.version}.{outlines.version}",
+        midpoint=weights.midpoint,
+        weights_sha256=sha256(f"{weights.sha256}{outlines.sha256}".encode()).hexdigest(),
+    )
 
 
 def spacing(coarser: float) -> tuple[float, float, float]:

@@ -54,7 +54,8 @@ class Maps(NamedTuple):
     log_size: Tensor
     #: Cosine and sine of twice the angle from the x to the long axis; 2 channels.
     direction: Tensor
-    #: Logit of "inside a lesion"; 1 channel, on the input's grid.
+    #: Logit of "inside a lesion"; 1 channel, on the input's grid. A part of training only:
+    #: lesions are outlined in close-ups.
     mask: Tensor
     #: Logits of the lesion types; one channel a type, 2 mm grid; None of a network without.
     types: Tensor | None = None
@@ -99,17 +100,14 @@ class Residual(nn.Module):
         return branch.add_(x)
 
 
-class Network(nn.Module):
-    """Centre, size, direction, mask and perhaps type of lesions from two windows of a CT volume.
+class Pyramid(nn.Module):
+    """Features of windows of a CT volume: four resolutions down, a feature pyramid up again."""
 
-    Four resolutions down, a feature pyramid up to the finest, 1x1x1 heads there.
-    """
-
-    def __init__(self, architecture: Architecture | None = None) -> None:
+    def __init__(self, architecture: Architecture, inputs: int) -> None:
         super().__init__()
-        self.architecture = architecture or Architecture()
-        channels, blocks = self.architecture.channels, self.architecture.blocks
-        self.stem = StandardisedConv(len(WINDOWS) * STRIDE**2, channels[0], gain=2.0)
+        self.architecture = architecture
+        channels, blocks = architecture.channels, architecture.blocks
+        self.stem = StandardisedConv(inputs * STRIDE**2, channels[0], gain=2.0)
         self.down = nn.ModuleList(
             StandardisedConv(fine, coarse, stride=2) for fine, coarse in pairwise(channels)
         )
@@ -123,23 +121,9 @@ class Network(nn.Module):
         )
         self.merge = nn.ModuleList(Residual(width) for width in channels[:-1])
         self.last = StandardisedConv(channels[0], channels[0])
-        self.heads = nn.Conv3d(channels[0], 1 + 3 + 3 + 2 + STRIDE**2, 1)
-        self._start_heads()
-        types = self.architecture.types
-        self.types = nn.Conv3d(channels[0], len(types), 1) if types else None
-
-    def _start_heads(self) -> None:
-        """Rare centres, and lesions of 8 mm, before anything is learned."""
-        nn.init.normal_(self.heads.weight, std=0.01)
-        assert self.heads.bias is not None
-        with torch.no_grad():
-            self.heads.bias.zero_()
-            self.heads.bias[0] = -5.0
-            self.heads.bias[4:7] = 2.0
-            self.heads.bias[9:] = -3.0
 
     def features(self, x: Tensor) -> Tensor:
-        """[batch, windows, z, y, x] -> [batch, channels[0], z, y / 2, x / 2]."""
+        """[batch, inputs, z, y, x] -> [batch, channels[0], z, y / 2, x / 2]."""
         x = self.stages[0](self.stem(space_to_depth(x)))
         levels = [x]
         for down, stage in zip(self.down, self.stages[1:], strict=True):
@@ -151,6 +135,31 @@ class Network(nn.Module):
                 fine + functional.interpolate(lateral(x), size=fine.shape[2:], mode="nearest")
             )
         return functional.relu_(self.last(functional.relu(x)))
+
+
+class Network(Pyramid):
+    """Centre, size, direction, mask and perhaps type of lesions from two windows of a CT volume.
+
+    1x1x1 heads on the features.
+    """
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__(architecture or Architecture(), len(WINDOWS))
+        width = self.architecture.channels[0]
+        self.heads = nn.Conv3d(width, 1 + 3 + 3 + 2 + STRIDE**2, 1)
+        self._start_heads()
+        types = self.architecture.types
+        self.types = nn.Conv3d(width, len(types), 1) if types else None
+
+    def _start_heads(self) -> None:
+        """Rare centres, and lesions of 8 mm, before anything is learned."""
+        nn.init.normal_(self.heads.weight, std=0.01)
+        assert self.heads.bias is not None
+        with torch.no_grad():
+            self.heads.bias.zero_()
+            self.heads.bias[0] = -5.0
+            self.heads.bias[4:7] = 2.0
+            self.heads.bias[9:] = -3.0
 
     def forward(self, x: Tensor) -> Maps:
         """[batch, windows, z, y, x] with y and x even -> maps."""

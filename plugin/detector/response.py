@@ -1,4 +1,4 @@
-"""What the network says about a whole volume, computed in chunks along z."""
+"""The candidates that the network finds in a whole volume, computed in chunks along z."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from plugin.detector.device import Room, is_out_of_memory, precision
 from plugin.detector.lattice import Lattice, chunks, sample
-from plugin.detector.network import STRIDE, Maps, Network, normalise
+from plugin.detector.network import STRIDE, Network, normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,17 +47,21 @@ class Candidate:
     lesion_type: int | None = None
 
 
-class Response(NamedTuple):
-    """Everything that is kept of one pass of the network."""
+class Heads(NamedTuple):
+    """What the network says that candidates are made of, [1, channel, z, y, x]."""
 
-    #: The peaks, in no order.
-    candidates: list[Candidate]
-    #: Probability of "inside a lesion" in 255ths, [z, y, x] on the lattice.
-    inside: NDArray[np.uint8]
+    #: Logit of a centre; 1 channel.
+    centre: Tensor
+    #: Offset, log sizes and direction; 8 channels, as in `plugin.detector.network.Maps`.
+    regression: Tensor
+    #: Logits of the lesion types; None of a network without.
+    types: Tensor | None
 
 
-def respond(network: Network, hu: Tensor, lattice: Lattice, room: Room | None = None) -> Response:
-    """Run the network over a volume [1, 1, slice, row, column] on its device.
+def respond(
+    network: Network, hu: Tensor, lattice: Lattice, room: Room | None = None
+) -> list[Candidate]:
+    """The peaks of a volume [1, 1, slice, row, column], on its device; in no order.
 
     Memory is bounded by the voxels for which there is room. Where that proves too much, half of
     it is tried, and remembered.
@@ -82,22 +86,18 @@ def chunk_length(lattice: Lattice, room: Room) -> int:
     return min(max(slices // _DIVISOR, 1) * _DIVISOR, LONGEST)
 
 
-def _respond(network: Network, hu: Tensor, lattice: Lattice, chunk: int) -> Response:
-    inside = np.empty(lattice.shape, np.uint8)
+def _respond(network: Network, hu: Tensor, lattice: Lattice, chunk: int) -> list[Candidate]:
     candidates: list[Candidate] = []
     scale = lattice.spacing[1]
     for computed, kept in chunks(lattice.first[0], lattice.shape[0], chunk, OVERLAP, _DIVISOR):
         start = max(computed.start, 0)
-        maps = _maps(network, hu, lattice, computed)
-        low, high = kept.start - start, kept.stop - start
-        probability = torch.sigmoid(maps.mask[0, 0, low:high].float())
-        inside[kept] = (probability * 255).round().to(torch.uint8).cpu().numpy()
-        candidates += _candidates(maps, (low, high), start, scale)
-    return Response(candidates, inside)
+        heads = _heads(network, hu, lattice, computed)
+        candidates += _candidates(heads, (kept.start - start, kept.stop - start), start, scale)
+    return candidates
 
 
-def _maps(network: Network, hu: Tensor, lattice: Lattice, computed: slice) -> Maps:
-    """Maps of some slices of a lattice, as far as it reaches.
+def _heads(network: Network, hu: Tensor, lattice: Lattice, computed: slice) -> Heads:
+    """What the network says of some slices of a lattice, as far as it reaches.
 
     What is computed starts and ends at multiples of what the network halves, counted in the
     patient, so that the same place is always seen by the same voxels of its coarse levels.
@@ -106,12 +106,11 @@ def _maps(network: Network, hu: Tensor, lattice: Lattice, computed: slice) -> Ma
     rows, columns = (_widened(lattice.first[axis], lattice.shape[axis]) for axis in (1, 2))
     z, y, x = computed.start, rows.start, columns.start
     size = computed.stop - z, rows.stop - y, columns.stop - x
-    maps = _infer(network, sample(hu, lattice.part((z, y, x), size)))
+    heads = _infer(network, sample(hu, lattice.part((z, y, x), size)))
     deep = slice(max(-z, 0), depth - z)
-    coarse = deep, _at(-y, height, STRIDE), _at(-x, width, STRIDE)
-    fine = deep, _at(-y, height, 1), _at(-x, width, 1)
-    cropped = Maps(*(each[:, :, *coarse] for each in maps if each is not None))
-    return cropped._replace(mask=maps.mask[:, :, *fine])
+    where = (..., deep, _at(-y, height), _at(-x, width))
+    types = None if heads.types is None else heads.types[where]
+    return Heads(heads.centre[where], heads.regression[where], types)
 
 
 def _widened(first: int, count: int) -> slice:
@@ -120,22 +119,23 @@ def _widened(first: int, count: int) -> slice:
     return slice(first // unit * unit - first, -(-(first + count) // unit) * unit - first)
 
 
-def _at(start: int, count: int, stride: int) -> slice:
-    """The same voxels on a grid that is `stride` times as coarse."""
-    return slice(start // stride, -(-(start + count) // stride))
+def _at(start: int, count: int) -> slice:
+    """The same voxels on the output's grid."""
+    return slice(start // STRIDE, -(-(start + count) // STRIDE))
 
 
 @torch.inference_mode()
-def _infer(network: Network, hu: Tensor) -> Maps:
-    """Maps of HU [1, z, y, x], in half precision where the device computes it faster."""
+def _infer(network: Network, hu: Tensor) -> Heads:
+    """Heads of HU [1, z, y, x], in half precision where the device computes it faster."""
     with precision(hu.device):
-        maps: Maps = network(normalise(hu))
-    return maps
+        maps = network(normalise(hu))
+    regression = torch.cat((maps.offset, maps.log_size, maps.direction), dim=1)
+    return Heads(maps.centre, regression, maps.types)
 
 
-def _candidates(maps: Maps, kept: tuple[int, int], start: int, scale: float) -> list[Candidate]:
+def _candidates(heads: Heads, kept: tuple[int, int], start: int, scale: float) -> list[Candidate]:
     """Peaks of a chunk whose voxel lies in the slices to keep."""
-    score = torch.sigmoid(maps.centre.float())
+    score = torch.sigmoid(heads.centre.float())
     highest = functional.max_pool3d(score, _PEAK, stride=1, padding=_PEAK // 2)
     peak = ((score == highest) & (score > LOWEST_SCORE))[0, 0]
     peak[: kept[0]] = False
@@ -146,12 +146,12 @@ def _candidates(maps: Maps, kept: tuple[int, int], start: int, scale: float) -> 
         values, order = values.topk(_MOST_PEAKS)
         where = where[order]
     z, y, x = where.T
-    heads = torch.cat((maps.offset, maps.log_size, maps.direction), dim=1)[0, :, z, y, x]
-    rows = torch.cat((where.T, values[None], heads.float())).T.double().cpu().numpy()
+    said = heads.regression[0, :, z, y, x].float()
+    rows = torch.cat((where.T, values[None], said)).T.double().cpu().numpy()
     candidates = [_candidate(row, start, scale) for row in rows]
-    if maps.types is None:
+    if heads.types is None:
         return candidates
-    kinds = maps.types[0, :, z, y, x].argmax(dim=0).tolist()
+    kinds = heads.types[0, :, z, y, x].argmax(dim=0).tolist()
     return [replace(each, lesion_type=k) for each, k in zip(candidates, kinds, strict=True)]
 
 

@@ -23,6 +23,8 @@ _UNITS = (8, 16, 16)
 
 #: What a source may be; `plugin.training.sources` reads each.
 KINDS = ("deeplesion", "series", "lidc", "luna16", "coco", "tensorbox", "voc")
+#: What may be learned: to find lesions, or to outline those that were found.
+TASKS = ("find", "outline")
 #: What may be learned of an outline where only axes were drawn.
 OUTLINES = ("none", "ellipse")
 
@@ -145,6 +147,8 @@ class Config:
 
     #: Folder for checkpoints, log and curves.
     output: Path
+    #: One of `TASKS`.
+    task: str = "find"
     #: Lesion-free CT.
     backgrounds: tuple[BackgroundSource, ...] = ()
     #: Series with lesions.
@@ -158,7 +162,8 @@ class Config:
     composition: Composition = Composition()
     optimisation: Optimisation = Optimisation()
     machine: Machine = Machine()
-    architecture: Architecture = field(default_factory=Architecture)
+    #: Of the network; None for that of the weights that ship.
+    architecture: Architecture | None = None
 
 
 def load(path: Path) -> Config:
@@ -184,8 +189,9 @@ def load(path: Path) -> Config:
         "architecture": Architecture,
     }
     built: dict[str, Any] = {
-        name: _build(kind, values.pop(name, {}), name, path.parent)
+        name: _build(kind, values.pop(name), name, path.parent)
         for name, kind in sections.items()
+        if name in values
     }
     config = _build(Config, values | built | lists, "", path.parent)
     _check(config)
@@ -194,24 +200,32 @@ def load(path: Path) -> Config:
 
 def _check(config: Config) -> None:
     """Raises InvalidConfig for settings that do not go together."""
-    settings, made = config.optimisation, config.composition
+    if config.task not in TASKS:
+        raise InvalidConfig(f"task: {config.task} is not one of {', '.join(TASKS)}")
+    if config.patches is None and not config.sources:
+        raise InvalidConfig("sources: nothing to learn from: give `patches` or a source")
+    if config.task == "find":
+        _check_finding(config)
+    for number, source in enumerate(config.sources):
+        _check_source(source, f"sources[{number}]")
+
+
+def _check_finding(config: Config) -> None:
+    """Raises InvalidConfig for settings that do not go together where lesions are to be found."""
+    settings, made, architecture = config.optimisation, config.composition, config.architecture
     if settings.mining % settings.checkpoint:
         raise InvalidConfig("optimisation.mining: is not a multiple of optimisation.checkpoint")
     if any(size % unit for size, unit in zip(made.shape, _UNITS, strict=True)):
         raise InvalidConfig(f"composition.shape: is not a multiple of {_UNITS}")
     if any(size > most for size, most in zip(made.shape, NOISE_SHAPE, strict=True)):
         raise InvalidConfig(f"composition.shape: is larger than {NOISE_SHAPE}")
-    if config.patches is None and not config.sources:
-        raise InvalidConfig("sources: nothing to learn from: give `patches` or a source")
     if not config.backgrounds and (made.negative or made.drawn or made.scene + made.mosaic < 1):
         raise InvalidConfig(
             "backgrounds: at least one series is needed, unless composition.negative and "
             "composition.drawn are 0 and composition.scene or composition.mosaic is 1"
         )
-    if config.architecture.types not in ((), tuple(LesionType)):
+    if architecture and architecture.types not in ((), tuple(LesionType)):
         raise InvalidConfig(f"architecture.types: must be empty or {[*LesionType]}")
-    for number, source in enumerate(config.sources):
-        _check_source(source, f"sources[{number}]")
 
 
 def _check_source(source: Source, where: str) -> None:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
-from plugin.detector.network import normalise
-from plugin.training.blocks import Blocks, Mix
 from plugin.training.curves import draw_curves, write_log
-from plugin.training.losses import Losses, losses
+from plugin.training.losses import Losses
 from plugin.training.machine import choose_precision, mixed
-from plugin.training.mining import difficulty
 from plugin.training.state import CHECKPOINT, save
-from plugin.training.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import torch
     from torch import Tensor
+    from torch.utils.data import IterableDataset
 
-    from plugin.training.blocks import Pool
     from plugin.training.config import Config, Optimisation
     from plugin.training.peers import Peers
     from plugin.training.state import State
+    from plugin.training.tasks import Task
 
 #: Share of the highest learning rate that is left at the end.
 _LAST_RATE = 0.01
@@ -39,7 +35,7 @@ _AHEAD = 4
 
 def train(
     config: Config,
-    pools: tuple[Pool, Pool],
+    task: Task,
     state: State,
     peers: Peers,
     clock: Callable[[], float],
@@ -54,10 +50,10 @@ def train(
     while (done := progress(settings, state.step, state.seconds)) < 1.0:
         started = clock()
         if state.step % settings.mining == 0 and state.step:
-            _mine(config, pools, state, peers)
-        for batch in _round(config, pools, state, peers):
+            task.search(state, peers)
+        for batch in _round(config, task, state, peers):
             rate = learning_rate(settings, state.step, done)
-            parts = step(config, state, batch, rate, peers)
+            parts = step(config, task, state, batch, rate, peers)
             now = clock()
             state.seconds, started = state.seconds + peers.agree(now - started), now
             done = progress(settings, state.step, state.seconds)
@@ -84,14 +80,14 @@ def learning_rate(settings: Optimisation, step: int, done: float) -> float:
     return settings.learning_rate * warm * (_LAST_RATE + (1.0 - _LAST_RATE) * cosine)
 
 
-def step(config: Config, state: State, batch: list[Tensor], rate: float, peers: Peers) -> Losses:
+def step(
+    config: Config, task: Task, state: State, batch: list[Tensor], rate: float, peers: Peers
+) -> Losses:
     """One step of the optimiser and of the moving average, from the batches of all peers."""
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    hu, *maps = batch
-    with mixed(hu.device, choose_precision(config.machine.precision, hu.device)):
-        predicted = state.network(normalise(hu))
-    parts = losses(predicted, Targets(*maps))
+    precision = choose_precision(config.machine.precision, state.device)
+    parts = task.losses(state.network, batch, mixed(state.device, precision))
     parts.total().backward()  # type: ignore[no-untyped-call]
     parts = Losses(*(part.detach() for part in parts))
     parameters = list(state.network.parameters())
@@ -104,36 +100,19 @@ def step(config: Config, state: State, batch: list[Tensor], rate: float, peers: 
     return parts
 
 
-def _round(
-    config: Config, pools: tuple[Pool, Pool], state: State, peers: Peers
-) -> Iterator[list[Tensor]]:
-    """The batches until the next checkpoint, seeded by the step they start at and the peer."""
-    full, half = (
-        replace(pool, difficulty=each) for pool, each in zip(pools, state.difficulties, strict=True)
-    )
-    blocks = Blocks(full, half, _mix(config), (config.seed, state.step, peers.rank))
-    loader = iter(_loader(blocks, config.machine.loaders, state.device))
+def _round(config: Config, task: Task, state: State, peers: Peers) -> Iterator[list[Tensor]]:
+    """The batches until the next checkpoint."""
+    batches = task.batches(state, peers.rank)
+    loader = iter(_loader(batches, config.machine.loaders, state.device))
     for _ in range(config.optimisation.checkpoint):
         yield [part.to(state.device, non_blocking=True) for part in next(loader)]
 
 
-def _mix(config: Config) -> Mix:
-    made = config.composition
-    return Mix(
-        batch=made.batch,
-        shape=made.shape,
-        negative=made.negative,
-        half=made.half,
-        mosaic=made.mosaic,
-        faded=made.faded,
-        scene=made.scene,
-        drawn=made.drawn,
-    )
-
-
-def _loader(blocks: Blocks, processes: int, device: torch.device) -> DataLoader[tuple[Tensor, ...]]:
+def _loader(
+    batches: IterableDataset[tuple[Tensor, ...]], processes: int, device: torch.device
+) -> DataLoader[tuple[Tensor, ...]]:
     return DataLoader(
-        blocks,
+        batches,
         batch_size=None,
         num_workers=processes,
         prefetch_factor=_AHEAD if processes else None,
@@ -141,11 +120,6 @@ def _loader(blocks: Blocks, processes: int, device: torch.device) -> DataLoader[
         # The pools are larger than what one would want to send to each of them.
         multiprocessing_context="fork" if processes else None,
     )
-
-
-def _mine(config: Config, pools: tuple[Pool, Pool], state: State, peers: Peers) -> None:
-    network, seed = state.average.network, config.seed + state.step
-    state.difficulties = [difficulty(network, pool, seed, peers) for pool in pools]
 
 
 def _log(config: Config, number: int, rate: float, parts: Losses) -> None:

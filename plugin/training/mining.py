@@ -87,7 +87,7 @@ def _candidates(network: Network, hu: NDArray[np.int16]) -> list[Candidate]:
     volume = torch.from_numpy(hu.astype(np.float32))[None, None].to(device)
     z, y, x = hu.shape
     grid = Lattice((0, 0, 0), INPUT_SPACING, (z, y + y % 2, x + x % 2), np.eye(3, 4))
-    return respond(network, volume, grid).candidates
+    return respond(network, volume, grid)
 
 
 def _inside(candidate: Candidate, region: Region) -> bool:

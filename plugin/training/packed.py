@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from plugin.training.shape import Outline, Shape, Told
 from plugin.training.tiles import Tile, draw_variation, make_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,6 +82,10 @@ class Pack:
             neighbours=entry.neighbours,
             unmarked=entry.unmarked,
         )
+
+    def readers(self) -> list[Callable[[], Sample]]:
+        """What reads each of its samples."""
+        return [partial(self.sample, number) for number in range(len(self.entries))]
 
 
 class Versions(Sequence[Tile]):

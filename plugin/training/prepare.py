@@ -1,4 +1,4 @@
-"""From the data that a configuration names to the pools that batches are drawn from."""
+"""From the data that a configuration names to what is learned from them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import torch
 
 from plugin.bookmark import LesionType
 from plugin.datasets.errors import InvalidDataset
-from plugin.datasets.nodules import is_held_out, read_patches
+from plugin.datasets.nodules import SPACING, is_held_out, read_patches
 from plugin.detector.lattice import lattice, sample, source
 from plugin.detector.learned import spacing
+from plugin.detector.network import INPUT_SPACING
 from plugin.training.backgrounds import Background, make_background
 from plugin.training.blocks import Pool
+from plugin.training.closeups import held, is_outlined, subjects
 from plugin.training.packed import INDEX, Pack, read_pack, versions, write_pack
 from plugin.training.samples import Cutting, cut_samples, of_patch
 from plugin.training.sources import scans
 from plugin.training.sources.types import place
+from plugin.training.tasks import Finding, Outlining
 from plugin.training.tiles import Tile, make_tiles
 from plugin.volume import read
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from plugin.training.config import BackgroundSource, Config, Source
     from plugin.training.samples import Sample, Scan
+    from plugin.training.tasks import Task
 
     Report = Callable[[str, float], None]
 
@@ -34,16 +38,34 @@ if TYPE_CHECKING:
 PACKED = "packed"
 
 
-def prepare(config: Config, report: Report = lambda *_: None) -> tuple[Pool, Pool]:
-    """The pools at full and at half size; takes minutes, and hours for a large source once.
+def prepare(config: Config, report: Report = lambda *_: None) -> Task:
+    """What a configuration wants to be learned; takes minutes, and hours for a large source once.
 
     Sources are packed into the folder of the run, and read from there if they are already;
     `report` gets the name of one and how much of it is packed, 0 to 1.
     """
     packs = [pack(each, config, report) for each in config.sources]
+    task = _outlining(config, packs) if config.task == "outline" else _finding(config, packs)
+    if not task.lesions:
+        raise InvalidDataset(f"no patch and no source holds a lesion to learn to {config.task}")
+    return task
+
+
+def _outlining(config: Config, packs: Sequence[Pack]) -> Task:
+    readers = [held(each) for each in _patches(config)]
+    readers += [reader for found in packs for reader in found.readers()]
+    return Outlining(config, subjects(readers))
+
+
+def _finding(config: Config, packs: Sequence[Pack]) -> Task:
+    return Finding(config, pools(config, packs))
+
+
+def pools(config: Config, packs: Sequence[Pack]) -> tuple[Pool, Pool]:
+    """What blocks are made of, at full and at half size."""
     rng = np.random.default_rng(config.seed)
     patches = _patches(config)
-    pools = []
+    made = []
     for coarser, from_mm in ((1.0, 0.0), (2.0, config.composition.half_from_mm)):
         chosen = [each for each in patches if each.lesion.long_mm >= from_mm]
         tiles: list[Sequence[Tile]] = []
@@ -51,10 +73,8 @@ def prepare(config: Config, report: Report = lambda *_: None) -> tuple[Pool, Poo
         for each in packs:
             tiles += versions(each, 1.0 / coarser, config.seed, from_mm)
         backgrounds = [_background(each, coarser) for each in config.backgrounds]
-        pools.append(Pool(tiles, backgrounds))
-    if not pools[0].tiles:
-        raise InvalidDataset("no patch and no source holds a lesion to learn from")
-    return pools[0], pools[1]
+        made.append(Pool(tiles, backgrounds))
+    return made[0], made[1]
 
 
 def pack(source: Source, config: Config, report: Report) -> Pack:
@@ -63,8 +83,10 @@ def pack(source: Source, config: Config, report: Report) -> Pack:
     if (folder / INDEX).is_file():
         return read_pack(folder)
     unmarked = 1.0 if source.complete else source.unmarked
-    cutting = Cutting(config.composition.surroundings, unmarked)
+    cutting = Cutting(config.composition.surroundings, unmarked, _spacing(config))
     samples = _samples(scans(source), cutting, lambda done: report(folder.name, done))
+    if config.task == "outline":
+        samples = filter(is_outlined, samples)
     return write_pack(folder, samples)
 
 
@@ -78,8 +100,14 @@ def _samples(
 
 def _name(source: Source, config: Config) -> str:
     """Of the pack of a source: another one where its settings differ."""
-    settings = repr((source, config.composition.surroundings))
+    finer = (_spacing(config),) if config.task == "outline" else ()
+    settings = repr((source, config.composition.surroundings, *finer))
     return f"{source.kind}-{sha256(settings.encode()).hexdigest()[:12]}"
+
+
+def _spacing(config: Config) -> tuple[float, float, float]:
+    """Voxels of samples, mm (z, y, x): what the network sees, or finer for outlines."""
+    return SPACING if config.task == "outline" else INPUT_SPACING
 
 
 def _patches(config: Config) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""Samples: lesions cut out of marked series, on the network's grid, with what was marked of them.
+"""Samples: lesions cut out of marked series, on one grid, with what was marked of them.
 
 Whatever a data set says, and however it says it, comes to this one form, small enough to keep
 thousands of them: `tiles` makes its random versions from samples alone.

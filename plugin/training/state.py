@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plugin.detector.network import Network
 from plugin.training.blocks import Difficulty
+from plugin.training.config import InvalidConfig
 from plugin.training.ema import MovingAverage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from plugin.detector.network import Pyramid
     from plugin.training.config import Config
 
 #: Name of a checkpoint in the folder of its run.
@@ -26,7 +28,7 @@ class State:
     """What a checkpoint holds; the same in every process of a run."""
 
     #: The network that learns.
-    network: Network
+    network: Pyramid
     #: Its moving average, which is what ships.
     average: MovingAverage
     optimiser: torch.optim.Optimizer
@@ -43,9 +45,31 @@ class State:
         return next(self.network.parameters()).device
 
 
-def begin(config: Config, device: torch.device) -> State:
-    """The state in which a run goes on: where it was left, or at its start."""
-    state = new_state(config, device)
+def check(config: Config, make: Callable[[], Pyramid]) -> None:
+    """Raises InvalidConfig where a run would go on from a checkpoint of another network."""
+    path = _checkpoint(config)
+    if path is not None:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if _shapes(content["network"]) != _shapes(make().state_dict()):
+            raise InvalidConfig(f"{path}: of another network; each needs an `output` of its own")
+
+
+def _checkpoint(config: Config) -> Path | None:
+    """What a run goes on from: its own checkpoint, or else that of another run."""
+    own = config.output / CHECKPOINT
+    return own if own.exists() else config.start
+
+
+def _shapes(values: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in values.items()}
+
+
+def begin(config: Config, make: Callable[[], Pyramid], device: torch.device) -> State:
+    """The state in which a run goes on: where it was left, or at its start.
+
+    `make` makes a network before training.
+    """
+    state = new_state(config, make, device)
     checkpoint = config.output / CHECKPOINT
     if checkpoint.exists():
         resume(state, checkpoint)
@@ -54,10 +78,10 @@ def begin(config: Config, device: torch.device) -> State:
     return state
 
 
-def new_state(config: Config, device: torch.device) -> State:
+def new_state(config: Config, make: Callable[[], Pyramid], device: torch.device) -> State:
     """A network before training."""
     torch.manual_seed(config.seed)
-    network = Network(config.architecture).to(device)
+    network = make().to(device)
     filters = [p for name, p in network.named_parameters() if name.endswith("weight")]
     others = [p for name, p in network.named_parameters() if not name.endswith("weight")]
     settings = config.optimisation

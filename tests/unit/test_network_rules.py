@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,21 @@ import pytest
 import torch
 
 from plugin.detector.checkpoint import DamagedWeights, Weights, read, write
+from plugin.detector.closeup import CloseUp, View, lattice_of
 from plugin.detector.device import Room
-from plugin.detector.lattice import Lattice, lattice
+from plugin.detector.lattice import Lattice
 from plugin.detector.learned import Found, best, calibrated, merge, spacing
 from plugin.detector.network import Architecture, Maps, Network
-from plugin.detector.outline import outline
-from plugin.detector.response import OVERLAP, Candidate, Response, respond
-from plugin.measure import measure
+from plugin.detector.outline import outline, tails
+from plugin.detector.response import OVERLAP, Candidate, respond
+from plugin.measure import Measurement, measure
 from plugin.volume import Slice, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 SMALL = Architecture(channels=(8, 8, 16, 16), blocks=(1, 1, 1, 1))
 
@@ -33,112 +38,125 @@ def _volume(shape: tuple[int, int, int] = (20, 60, 60), spacing: float = 0.7) ->
     return Volume(np.full(shape, -850.0, np.float32), affine, slices, ())
 
 
-def _ball(grid: Lattice, centre: tuple[float, float, float], diameter: float) -> np.ndarray:
-    """A map of insides that falls from 1 to 0 around the surface of a ball, [z, y, x]."""
-    places = np.stack(np.indices(grid.shape), axis=-1)
-    away = np.linalg.norm((places - centre) * grid.spacing, axis=-1)
-    return (255 * (0.5 + (diameter / 2 - away) / 4).clip(0, 1)).astype(np.uint8)
+VIEW = View((24.0, 20.0, 22.0), (10.0, 10.0))
 
 
-def _candidate(size: float = 10.0, score: float = 0.9, at: tuple = (12.0, 20.0, 22.0)) -> Candidate:
-    return Candidate(at, score, (size, size, size), 0.0)
+def _closeup(
+    volume: Volume, inside: Callable[[NDArray[np.float64]], NDArray[np.float64]], view: View = VIEW
+) -> CloseUp:
+    """A close-up with a map of insides given places [..., 3] in mm (z, y, x) from the centre."""
+    grid = lattice_of(view, volume)
+    places = grid.to_mm(np.stack(np.indices(grid.shape), axis=-1).astype(float)) - view.centre
+    return CloseUp(grid, inside(places).astype(np.float32))
+
+
+def _ball(diameter: float, at: float = 0.0, blurred: float = 2.0) -> Callable[..., np.ndarray]:
+    """Falls from 1 to 0 within some mm around the surface of a ball `at` mm along x."""
+
+    def inside(places: np.ndarray) -> np.ndarray:
+        away = np.linalg.norm(places - (0.0, 0.0, at), axis=-1)
+        return np.asarray((0.5 + (diameter / 2 - away) / blurred).clip(0, 1))
+
+    return inside
+
+
+def _outlined(closeup: CloseUp, volume: Volume, view: View = VIEW) -> Measurement:
+    piece = outline(view, closeup, volume)
+    assert piece is not None
+    return measure(piece.mask, piece.offset, volume)
 
 
 @pytest.mark.parametrize("diameter", [6.0, 10.0, 20.0])
 def test_an_outline_measures_what_the_map_shows(diameter: float) -> None:
-    volume = _volume()
-    grid = lattice(volume)
-    piece = outline(_candidate(diameter), _ball(grid, (12.0, 20.0, 22.0), diameter), grid, volume)
-    assert piece is not None
-    measured = measure(piece.mask, piece.offset, volume)
+    volume, view = _volume(), replace(VIEW, axes_mm=(diameter, diameter))
+    measured = _outlined(_closeup(volume, _ball(diameter), view), volume, view)
     assert measured.diameters.long_axis_mm == pytest.approx(diameter, abs=0.8)
     middle = (measured.box[0] + measured.box[2]) / 2, (measured.box[1] + measured.box[3]) / 2
     assert middle == pytest.approx((22.0 / 0.7, 20.0 / 0.7), abs=0.8)
 
 
-def _spiculated(volume: Volume, grid: Lattice) -> np.ndarray:
-    """A ball of 12 mm in the volume with a spicule of 8 mm to the right; its map of insides.
-
-    The map has the ball, and the spicule faintly.
-    """
-    z, y, x = np.indices(volume.hu.shape) * np.array([2.5, 0.7, 0.7])[:, None, None, None]
-    ball = (z - 24) ** 2 + (y - 20) ** 2 + (x - 22) ** 2 <= 6**2
-    spicule = (abs(z - 24) < 2) & (abs(y - 20) < 1) & (x > 22) & (x < 36)
-    volume.hu[ball | spicule] = 40
-    zyx = np.stack(np.indices(grid.shape), axis=-1) * grid.spacing
-    faint = (np.abs(zyx - (24, 20, 29)) <= (3, 3, 9)).all(axis=-1)
-    return np.maximum(_ball(grid, (12, 20, 22), 12.0), np.where(faint, 8, 0).astype(np.uint8))
+def test_a_blurred_edge_is_cut_where_it_is_certain_enough() -> None:
+    # A probability of 0.4 is reached a tenth of the blur outside of the ball.
+    volume = _volume(spacing=0.4)
+    sharp, blurred = (
+        _outlined(_closeup(volume, _ball(12.0, blurred=width)), volume).diameters.long_axis_mm
+        for width in (0.1, 3.0)
+    )
+    assert blurred - sharp == pytest.approx(0.6, abs=0.3)
 
 
-@pytest.mark.parametrize(("expected", "length"), [(18.0, 20.0), (30.0, 20.0)])
-def test_a_spicule_that_the_map_shows_faintly_is_measured(expected: float, length: float) -> None:
-    volume = _volume()
-    grid = lattice(volume)
-    piece = outline(_candidate(expected), _spiculated(volume, grid), grid, volume)
-    assert piece is not None
-    measured = measure(piece.mask, piece.offset, volume).diameters
-    assert measured.long_axis_mm == pytest.approx(length, abs=1.0)
-    ends = sorted(column for column, _ in measured.long_axis)
-    assert ends == pytest.approx((16 / 0.7, 36 / 0.7), abs=1.5)
+def _with_spicule(certain: float, reach: float = 14.0) -> Callable[..., np.ndarray]:
+    """A ball of 12 mm and a spicule 2 mm wide, so far to the right of its middle."""
+
+    def inside(places: np.ndarray) -> np.ndarray:
+        z, y, x = np.moveaxis(np.abs(places), -1, 0)
+        spicule = (z < 3) & (y < 1) & (x < reach) & (places[..., 2] > 0)
+        return np.maximum(_ball(12.0)(places), certain * spicule)
+
+    return inside
 
 
-def test_a_vessel_that_the_map_does_not_show_is_not_measured() -> None:
-    volume = _volume()
-    grid = lattice(volume)
-    _spiculated(volume, grid)
-    piece = outline(_candidate(12.0), _ball(grid, (12, 20, 22), 12.0), grid, volume)
-    assert piece is not None
-    measured = measure(piece.mask, piece.offset, volume).diameters
-    assert measured.long_axis_mm == pytest.approx(12.0, abs=1.5)
-
-
-@pytest.mark.parametrize(("expected", "length"), [(8.0, 10.0), (14.0, 14.0)])
-def test_the_size_head_decides_how_much_of_a_blurred_edge_belongs(
-    expected: float, length: float
+@pytest.mark.parametrize(("certain", "length"), [(0.9, 20.0), (0.15, 20.0), (0.05, 12.0)])
+def test_a_spicule_is_followed_where_the_network_thinks_it_possible(
+    certain: float, length: float
 ) -> None:
-    volume = _volume(spacing=0.5)
-    grid = lattice(volume)
-    z, y, x = np.indices(volume.hu.shape) * np.array([2.5, 0.5, 0.5])[:, None, None, None]
-    away = np.sqrt((z - 24) ** 2 + (y - 15) ** 2 + (x - 15) ** 2)
-    volume.hu[:] = -850 + 900 * (0.5 + (6 - away) / 8).clip(0, 1)
-    faint = np.full(grid.shape, 8, np.uint8)
-    inside = np.maximum(_ball(grid, (12, 15, 15), 6.0), faint)
-    piece = outline(_candidate(expected, at=(12.0, 15.0, 15.0)), inside, grid, volume)
-    assert piece is not None
-    measured = measure(piece.mask, piece.offset, volume).diameters
-    assert measured.long_axis_mm == pytest.approx(length, abs=1.0)
+    volume = _volume()
+    measured = _outlined(_closeup(volume, _with_spicule(certain)), volume).diameters
+    assert measured.long_axis_mm == pytest.approx(length, abs=1.5)
+    end = max(column for column, _ in measured.long_axis) * 0.7 - 22.0
+    assert end == pytest.approx(length - 6.0, abs=1.5)
+    assert measured.short_axis_mm == pytest.approx(12.5, abs=1.0)
+
+
+def test_a_tail_hangs_on_its_core_in_its_own_slice() -> None:
+    core, faint = np.zeros((2, 20, 20), bool), np.zeros((2, 20, 20), bool)
+    core[:, 5:8, 5:8] = True
+    faint[0, 5:8, 5:16] = True  # hangs on the core
+    faint[1, 5:8, 11:16] = True  # only through the slice before
+    found = tails(core, faint, 2.0, (1.0, 1.0))
+    assert found.any(axis=(1, 2)).tolist() == [True, False]
+
+
+def test_a_slice_beyond_the_core_has_no_tails() -> None:
+    core, faint = np.zeros((3, 20, 20), bool), np.zeros((3, 20, 20), bool)
+    core[1, 5:10, 5:10] = True
+    faint[1:, 5:10, 5:18] = True
+    found = tails(core, faint, 2.0, (1.0, 1.0))
+    assert found.any(axis=(1, 2)).tolist() == [False, True, False]
+    # Far are the columns from 12 on; the tail begins 3 pixels, one and a half blurs, before.
+    assert np.flatnonzero(found[1].any(axis=0)).tolist() == [*range(9, 18)]
 
 
 def test_only_the_region_at_the_centre_belongs_to_a_candidate() -> None:
     volume = _volume()
-    grid = lattice(volume)
-    two = np.maximum(_ball(grid, (12, 20, 16), 6.0), _ball(grid, (12, 20, 25), 6.0))
-    piece = outline(_candidate(6.0, at=(12.0, 20.0, 16.0)), two, grid, volume)
-    assert piece is not None
-    assert measure(piece.mask, piece.offset, volume).box[2] < 21.0 / 0.7
+
+    def two(places: np.ndarray) -> np.ndarray:
+        return np.maximum(_ball(6.0)(places), _ball(6.0, at=9.0)(places))
+
+    assert _outlined(_closeup(volume, two), volume).box[2] < 26.5 / 0.7
 
 
 def test_a_candidate_without_a_map_becomes_a_ball() -> None:
-    volume = _volume()
-    grid = lattice(volume)
-    piece = outline(_candidate(8.0), np.zeros(grid.shape, np.uint8), grid, volume)
-    assert piece is not None
-    assert measure(piece.mask, piece.offset, volume).diameters.long_axis_mm == pytest.approx(
-        8, abs=1
-    )
+    volume, view = _volume(), replace(VIEW, axes_mm=(9.0, 7.0))
+    measured = _outlined(_closeup(volume, _ball(0.0, blurred=1e-3), view), volume, view)
+    assert measured.diameters.long_axis_mm == pytest.approx(8, abs=1)
 
 
 def test_a_candidate_outside_of_the_volume_is_nothing() -> None:
-    volume = _volume()
-    grid = lattice(volume)
-    far = _candidate(at=(12.0, 20.0, 500.0))
-    assert outline(far, np.zeros(grid.shape, np.uint8), grid, volume) is None
+    volume, far = _volume(), replace(VIEW, centre=(24.0, 20.0, 500.0))
+    assert outline(far, _closeup(volume, _ball(8.0), far), volume) is None
 
 
 def _found(place: float, size: float, score: float) -> Found:
-    grid = Lattice((0, 0, 0), (2, 1, 1), (1, 1, 1), np.eye(3, 4))
-    response = Response([], np.zeros((1, 1, 1), np.uint8))
-    return Found(_candidate(size, score), np.array([0.0, 0.0, place]), response, grid)
+    candidate = Candidate((0.0, 0.0, place), score, (size, size, size), 0.0)
+    return Found(candidate, np.array([0.0, 0.0, place]))
+
+
+@pytest.mark.parametrize(("size", "shown"), [(30.0, 30.0), (45.0, 40.5), (80.0, 64.0)])
+def test_a_mass_is_shown_as_masses_were_in_training(size: float, shown: float) -> None:
+    view = _found(7.0, size, 0.9).view
+    assert view.centre == (0.0, 0.0, 7.0)
+    assert view.axes_mm == pytest.approx((shown, shown))
 
 
 def _merged(
@@ -200,16 +218,14 @@ def test_chunks_and_the_whole_volume_give_the_same_answer() -> None:
     grid = Lattice((0, 0, 0), (2, 1, 1), (40, 32, 32), np.eye(3, 4))
     computed = 32 * 32 * (16 + 2 * OVERLAP)
     whole, parts = (respond(network, hu, grid, room) for room in (Room(), Room(computed)))
-    assert whole.inside.shape == (40, 32, 32)
-    assert np.abs(whole.inside.astype(int) - parts.inside).max() <= 8
-    expected = {tuple(np.round(c.centre)) for c in whole.candidates}
-    common = expected & {tuple(np.round(c.centre)) for c in parts.candidates}
+    expected = {tuple(np.round(c.centre)) for c in whole}
+    common = expected & {tuple(np.round(c.centre)) for c in parts}
     assert len(expected) > 10
     assert len(common) >= 0.9 * len(expected)
 
 
 class Mirror(torch.nn.Module):
-    """Says "inside" and "centre" where the lung window is bright."""
+    """Says "centre" where the lung window is bright."""
 
     def forward(self, x: torch.Tensor) -> Maps:
         bright = 20 * x[:, :1] - 10
@@ -219,17 +235,14 @@ class Mirror(torch.nn.Module):
 
 
 @pytest.mark.parametrize("first", [(0, 0, 0), (3, 2, 6), (-5, -14, 18)])
-def test_maps_lie_on_the_lattice_wherever_it_begins(first: tuple[int, int, int]) -> None:
+def test_candidates_lie_on_the_lattice_wherever_it_begins(first: tuple[int, int, int]) -> None:
     hu = torch.full((1, 1, 30, 40, 40), -1000.0)
     hu[0, 0, 12, 16:18, 22:24] = 400.0
     grid = Lattice(first, (2, 1, 1), (30, 40, 40), np.eye(3, 4))
 
     found = respond(Mirror(), hu, grid, Room(8 * 1600))
 
-    assert np.argwhere(found.inside > 200).tolist() == [
-        [12, y, x] for y in (16, 17) for x in (22, 23)
-    ]
-    assert [candidate.centre for candidate in found.candidates] == [(12.0, 16.5, 22.5)]
+    assert [candidate.centre for candidate in found] == [(12.0, 16.5, 22.5)]
 
 
 def test_weights_come_back_as_they_were_written(tmp_path: Path) -> None:

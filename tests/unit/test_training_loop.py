@@ -37,6 +37,7 @@ from plugin.training.machine import (
 )
 from plugin.training.peers import Peers
 from plugin.training.shape import shape_of
+from plugin.training.tasks import Finding
 from plugin.training.tiles import Tile
 
 if TYPE_CHECKING:
@@ -122,15 +123,20 @@ def _train(config: Config, stop_at: int | None = None) -> state.State:
     class Interrupted(Exception):
         pass
 
-    begun = state.begin(config, torch.device("cpu"))
+    task = Finding(config, _pools())
+    begun = state.begin(config, task.network, torch.device("cpu"))
 
     def report(_done: float, _parts: object) -> None:
         if stop_at is not None and begun.step > stop_at:
             raise Interrupted
 
     with suppress(Interrupted):
-        loop.train(config, _pools(), begun, Peers(), lambda: 0.0, report)
+        loop.train(config, task, begun, Peers(), lambda: 0.0, report)
     return begun
+
+
+def _begin(config: Config) -> state.State:
+    return state.begin(config, lambda: Network(SMALL), torch.device("cpu"))
 
 
 def _weights(of: state.State) -> torch.Tensor:
@@ -165,7 +171,7 @@ def test_a_warm_start_takes_the_weights_and_begins_the_schedule_anew(tmp_path: P
     before = _train(_config(first, 6))
     config = replace(_config(second, 2), start=first / state.CHECKPOINT)
     config = replace(config, optimisation=replace(config.optimisation, weight_decay=0.5))
-    begun = state.begin(config, torch.device("cpu"))
+    begun = _begin(config)
     assert torch.equal(_weights(begun), _weights(before))
     assert begun.step == 0
     assert len(begun.optimiser.state_dict()["state"]) > 0
@@ -173,15 +179,15 @@ def test_a_warm_start_takes_the_weights_and_begins_the_schedule_anew(tmp_path: P
     assert begun.difficulties[0].lesions.tolist() == before.difficulties[0].lesions.tolist()
     # Once it has a checkpoint of its own, the run goes on with that.
     _train(config)
-    assert state.begin(config, torch.device("cpu")).step == 2
+    assert _begin(config).step == 2
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     config, losses = _config(tmp_path, 40), []
     loop.train(
         config,
-        _pools(),
-        state.new_state(config, torch.device("cpu")),
+        Finding(config, _pools()),
+        _begin(config),
         Peers(),
         lambda: 0.0,
         lambda _done, parts: losses.append(float(parts.total())),
