@@ -18,8 +18,8 @@ Mask = NDArray[np.bool_]
 
 #: Probability of "inside" above which the core of a lesion lies, and above which its tails do.
 _CORE, _TAIL = 0.4, 0.1
-#: A tail reaches farther from the core than this: times the expected long axis, and mm. What lies
-#: nearer is the blur of the core's own edge.
+#: A tail reaches farther from the core than this: times the expected long axis, and mm or a pixel,
+#: whichever is longer. What lies nearer is the blur of the core's own edge.
 _BLUR, _BLUR_MM = 0.02, 1.0
 #: A tail begins within so many of these distances of its far part.
 _ROOT = 1.5
@@ -52,7 +52,7 @@ def outline(view: View, closeup: CloseUp, volume: Volume) -> Piece | None:
         core = _piece(level > _TAIL, away)
     if core is None:
         return _cropped(_ball(away, view.axes_mm), offset)
-    blur_mm = _BLUR * view.axes_mm[0] + _BLUR_MM
+    blur_mm = _BLUR * view.axes_mm[0] + max(_BLUR_MM, *volume.spacing[1:])
     return _cropped(core | tails(core, level > _TAIL, blur_mm, volume.spacing[1:]), offset)
 
 

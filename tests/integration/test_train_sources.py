@@ -118,10 +118,10 @@ def test_what_was_trained_is_judged_on_bookmarks_and_on_readers(
     write_table(table, [replace(row, split=Split.TEST) for row in read_table(table)])
     weights = ["--weights", str(tmp_path / "run" / "small.safetensors")]
     assert evaluate.main(["--data", str(tmp_path / "deeplesion"), *weights]) == 0
-    assert "small-6, protocol deeplesion: 1 lesions in 1" in capsys.readouterr().out
+    assert "small-6.1, protocol deeplesion: 1 lesions in 1" in capsys.readouterr().out
     assert evaluate.main(["--data", str(tmp_path / "lidc"), *weights]) == 0
     printed = capsys.readouterr().out
-    assert "small-6, protocol luna16: 1 lesions in 1" in printed
+    assert "small-6.1, protocol luna16: 1 lesions in 1" in printed
     assert "| one | lung | 18." in printed
 
 

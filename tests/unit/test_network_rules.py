@@ -85,6 +85,12 @@ def test_a_blurred_edge_is_cut_where_it_is_certain_enough() -> None:
     assert blurred - sharp == pytest.approx(0.6, abs=0.3)
 
 
+def test_the_blur_of_coarse_pixels_is_no_tail() -> None:
+    volume = _volume(spacing=1.6)
+    measured = _outlined(_closeup(volume, _ball(12.0, blurred=3.0)), volume).diameters
+    assert measured.long_axis_mm == pytest.approx(12.6, abs=0.8)
+
+
 def _with_spicule(certain: float, reach: float = 14.0) -> Callable[..., np.ndarray]:
     """A ball of 12 mm and a spicule 2 mm wide, so far to the right of its middle."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from plugin.datasets import phantom
-from plugin.detector import Detection, device, load, response
+from plugin.detector import Detection, closeup, device, load, response
 from plugin.measure import measure
 from plugin.volume import Slice, Volume
 
@@ -70,13 +70,18 @@ def _check(some: list[Seen], others: list[Seen]) -> None:
 def _single() -> list[Seen]:
     """What the processor finds in single precision."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(response, "precision", lambda _: nullcontext())
+        _compute(patch, nullcontext())
         return _found("cpu")
 
 
+def _compute(patch: pytest.MonkeyPatch, precision: AbstractContextManager[object]) -> None:
+    """Let both networks be computed so."""
+    for module in (response, closeup):
+        patch.setattr(module, "precision", lambda _: precision)
+
+
 def test_half_precision_finds_what_single_precision_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    half = torch.autocast("cpu", torch.bfloat16)
-    monkeypatch.setattr(response, "precision", lambda _: half)
+    _compute(monkeypatch, torch.autocast("cpu", torch.bfloat16))
     found = _found("cpu")
     _check(_single(), found)
     _check(found, _single())
