@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.states import DeliveryState, SeriesState
+from dicom_node.wording import plural
 from dicom_node.work import ANALYSE, DELIVER, WALK_VERSION, AnalysisId, DeliveryId, Outcome
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def _works(one: Past, destination: str) -> Iterator[dict[str, dict[str, Any]]]:
     arguments: tuple[Any, ...] = (one.series_uid, digest)
     refused = one.state is SeriesState.REFUSED
     state = one.state if refused else SeriesState.DELIVERING
-    reason = "only 2 slices" if refused else f"{int(digest[4], 16) % 5} lesions, 0 remarks"
+    reason = (
+        "only 2 slices" if refused else f"{plural(int(digest[4], 16) % 5, 'lesion')}, 0 remarks"
+    )
     outcome = Outcome(state=state, reason=reason, at=analysed_at, again_s=None)
     outcome["whole_at"] = one.whole_at
     yield _row(ANALYSE, str(analysis), one.whole_at, outcome, arguments)
