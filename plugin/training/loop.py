@@ -49,7 +49,8 @@ def train(
     settings = config.optimisation
     while (done := progress(settings, state.step, state.seconds)) < 1.0:
         started = clock()
-        if state.step % settings.mining == 0 and state.step:
+        # A new network finds everything hard.
+        if state.step % settings.mining == 0 and (state.step or config.start):
             task.search(state, peers)
         for batch in _round(config, task, state, peers):
             rate = learning_rate(settings, state.step, done)

@@ -11,6 +11,7 @@ import torch
 from plugin.bookmark import LesionType
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.nodules import SPACING, is_held_out, read_patches
+from plugin.datasets.patch_neighbours import neighbours
 from plugin.detector.lattice import lattice, sample, source
 from plugin.detector.learned import spacing
 from plugin.detector.network import INPUT_SPACING
@@ -113,9 +114,10 @@ def _spacing(config: Config) -> tuple[float, float, float]:
 def _patches(config: Config) -> list[Sample]:
     if config.patches is None:
         return []
-    found = read_patches(config.patches)
-    lung = place(LesionType.LUNG)
-    return [of_patch(each, lung) for each in found if not is_held_out(each.series_instance_uid)]
+    lung, found = place(LesionType.LUNG), read_patches(config.patches)
+    learned = [each for each in found if not is_held_out(each.series_instance_uid)]
+    others = neighbours(config.readings, learned) if config.readings else {}
+    return [of_patch(each, lung, others.get(each.name, ())) for each in learned]
 
 
 def _background(described: BackgroundSource, coarser: float) -> Background:

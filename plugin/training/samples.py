@@ -15,7 +15,7 @@ import torch
 from plugin.datasets.nodules import SPACING
 from plugin.detector.lattice import lattice, sample, source
 from plugin.detector.network import INPUT_SPACING
-from plugin.training.shape import Outline, Shape, Told, shape_of
+from plugin.training.shape import Outline, Shape, Told, ball, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from plugin.datasets.nodules import Patch
+    from plugin.datasets.patch_neighbours import Neighbour
     from plugin.detector.lattice import Lattice
     from plugin.volume import Volume
 
@@ -104,11 +105,15 @@ class Cutting:
     spacing: tuple[float, float, float] = field(default=INPUT_SPACING)
 
 
-def of_patch(patch: Patch, lesion_type: int | None = None) -> Sample:
-    """A nodule patch, in which nothing else is a lesion."""
+def of_patch(
+    patch: Patch, lesion_type: int | None = None, others: Sequence[Neighbour] = ()
+) -> Sample:
+    """A nodule patch, in which nothing else is a lesion but `others`."""
     shape = shape_of(patch.mask, SPACING)
     told = replace(shape.told, lesion_type=lesion_type)
-    return Sample(patch.name, patch.hu, SPACING, replace(shape, told=told), patch.mask)
+    neighbours = tuple(ball(each.centre, each.diameter_mm) for each in others)
+    lesion = replace(shape, told=told)
+    return Sample(patch.name, patch.hu, SPACING, lesion, patch.mask, neighbours)
 
 
 def cut_samples(scan: Scan, cutting: Cutting) -> Iterator[Sample]:

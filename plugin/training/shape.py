@@ -63,6 +63,12 @@ class Shape:
         return replace(self, centre=(z, y, x))
 
 
+def ball(centre: tuple[float, float, float], diameter_mm: float) -> Shape:
+    """A lesion of which no more is known than its place, in voxels (z, y, x), and its length."""
+    told = Told(axes=False, depth=False, outline=Outline.NOWHERE)
+    return Shape(centre, diameter_mm, diameter_mm, diameter_mm, 0.0, told)
+
+
 def shape_of(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> Shape:
     """Shape of the one lesion in a mask [z, y, x] with square pixels of `spacing` mm."""
     voxels = np.argwhere(mask)

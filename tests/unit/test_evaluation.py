@@ -115,6 +115,15 @@ def test_patches_without_lesion_free_scans_count_on_themselves() -> None:
     assert (summary.scans, summary.place) == ((1, 1), "patch")
 
 
+def test_what_is_found_beside_lesions_is_told_where_it_is_not_counted() -> None:
+    marked = [_verdict("s", 0.9, 5.0), _free(0.3, 0.7)]
+    summary = summarise("d-1", PATCHES, marked, [_free(0.2)])
+    assert summary.beside == (0.7, 0.3)
+    (line,) = (each for each in summary_lines(summary) if "beside" in each)
+    assert line.endswith("beside the lesions of 2 scans: 1 from score 0.5, the best 0.70, 0.30")
+    assert summarise("d-1", PATCHES, marked, []).beside == ()
+
+
 def _summary() -> Summary:
     marked = [_verdict("lung", 0.9, 10.0), _verdict("other", 0.8, 10.0, low=50)]
     return summarise("d-1", LUNA16, marked, [_free(0.5)])

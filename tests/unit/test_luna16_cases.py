@@ -9,6 +9,7 @@ import pytest
 
 from plugin.datasets.errors import InvalidDataset
 from plugin.datasets.luna16 import UNMEASURED, Sphere, write_luna16
+from plugin.evaluation.cases import Asked
 from plugin.evaluation.froc import MISSED, Scan, match
 from plugin.evaluation.judge import by_luna16, judge
 from plugin.evaluation.luna16_cases import annotated_series
@@ -66,7 +67,7 @@ def test_series_without_nodules_count_too(tmp_path: Path, uid: str) -> None:
     write_luna16(tmp_path / "annotations.csv", [Sphere(uid, _at(3, 16, 20), 6.0)])
     (protocol,) = chosen(tmp_path, None)
     assert protocol.name == "luna16"
-    cases = protocol.cases(tmp_path, False)
+    cases = protocol.cases(tmp_path, Asked())
     assert [len(case.truths(case.volume())) for case in cases] == [1, 0]
 
 

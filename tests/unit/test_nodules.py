@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jpeg_ls
 import numpy as np
 import pytest
 
 from plugin.datasets.errors import InvalidDataset
-from plugin.datasets.nodules import read_patches
-from plugin.evaluation.cases import patches
+from plugin.datasets.nodules import Patch, read_patches
+from plugin.evaluation.cases import Asked, patches
+from tests.nodule_cases import write_patches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def _write(folder: Path, names: list[str], shape: tuple[int, int, int]) -> list[np.ndarray]:
-    rng, lines, masks, images = np.random.default_rng(0), [], {}, []
-    for name in names:
-        hu = rng.integers(-1024, 600, shape).astype(np.int16)
-        mask = np.zeros(shape, bool)
-        mask[1:3, 2:7, 3:9] = True
-        stored = (hu.reshape(-1, shape[2]) + 1024).astype(np.uint16)
-        (folder / f"{name}.jls").write_bytes(jpeg_ls.encode(stored).tobytes())
-        masks[name] = np.packbits(mask)
-        lines.append(f"{name},{shape[0]},{shape[1]},{shape[2]},6")
-        images.append(hu)
-    np.savez(folder / "masks.npz", **masks)
-    table = "\n".join(["name,depth,rows,columns,diameter_mm", *lines])
-    (folder / "nodules.csv").write_text(table + "\n")
+    rng, mask = np.random.default_rng(0), np.zeros(shape, bool)
+    mask[1:3, 2:7, 3:9] = True
+    images = [rng.integers(-1024, 600, shape).astype(np.int16) for _ in names]
+    write_patches(folder, [Patch(*both, mask) for both in zip(names, images, strict=True)])
     return images
 
 
@@ -47,7 +38,7 @@ def test_only_held_out_scans_are_judged_and_their_truth_is_measured(tmp_path: Pa
     _write(tmp_path, [f"1.2.840.{n}_0" for n in range(30)], (4, 9, 11))
     cases = patches(tmp_path)
     assert 0 < len(cases) < 15
-    assert len(patches(tmp_path, everything=True)) == 30
+    assert len(patches(tmp_path, Asked(everything=True))) == 30
     assert cases[0].unit == cases[0].name.rsplit("_", 1)[0]
     volume = cases[0].volume()
     (truth,) = cases[0].truths(volume)

@@ -182,6 +182,15 @@ def test_a_warm_start_takes_the_weights_and_begins_the_schedule_anew(tmp_path: P
     assert _begin(config).step == 2
 
 
+def test_only_a_network_that_has_learned_is_asked_at_once_what_is_hard(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    assert len(_train(_config(first, 2)).difficulties[0].lesions) == 0
+    config = replace(_config(second, 2), start=first / state.CHECKPOINT)
+    assert len(_train(config).difficulties[0].lesions) == 4
+
+
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     config, losses = _config(tmp_path, 40), []
     loop.train(

@@ -11,6 +11,8 @@ import torch
 from scipy import ndimage
 
 from plugin.bookmark import LesionType
+from plugin.datasets.nodules import Patch
+from plugin.datasets.patch_neighbours import Neighbour
 from plugin.detector.checkpoint import Weights, write
 from plugin.detector.learned import trained
 from plugin.detector.network import Architecture, Network
@@ -19,7 +21,7 @@ from plugin.training.collage import Painter, cut, flip, make_scene
 from plugin.training.drawn import SITES, Site, draw_lesion, site_of
 from plugin.training.losses import smooth_l1, type_loss
 from plugin.training.packed import read_pack, versions, write_pack
-from plugin.training.samples import Sample
+from plugin.training.samples import Sample, of_patch
 from plugin.training.shape import Outline, Shape, Told, ellipsoid
 from plugin.training.targets import make_targets
 from plugin.training.tiles import Tile, Variation, make_tile, thick_slices
@@ -75,6 +77,19 @@ def test_neighbours_and_unmarked_places_count_less() -> None:
     assert tile.certainty[12, 20, 20] == tile.certainty[12, 20, 30] == 0.0
     assert tile.certainty[12, 100, 10] == 0.25
     assert _tile(_sample()).certainty is None
+
+
+def test_a_patch_is_silent_about_other_nodules_in_it() -> None:
+    mask = np.zeros((50, 50, 50), bool)
+    mask[22:29, 22:29, 20:30] = True
+    patch = Patch("1.2.3_0", np.where(mask, 40, -850).astype(np.int16), mask)
+    tile = _tile(of_patch(patch, 5, [Neighbour((40.0, 10.0, 44.0), 6.0)]))
+    assert tile.certainty is not None
+    # Slices of the grid lie 2 mm apart.
+    assert tile.certainty[20, 10, 44] == tile.certainty[20, 14, 44] == 0.0
+    assert tile.certainty[12, 25, 25] == tile.certainty[20, 25, 25] == 1.0
+    assert tile.lesion.told.lesion_type == 5
+    assert _tile(of_patch(patch)).certainty is None
 
 
 def test_certainty_is_mirrored_cut_and_pasted_with_its_tile() -> None:
