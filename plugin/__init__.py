@@ -115,7 +115,7 @@ class Analysis:
 class Facts:
     """What runs, and where: for whoever watches a node or installs one."""
 
-    #: Name and version of the model, such as "lesionmark-lung 2.1".
+    #: Name and version of the model, such as "lesionmark-lung 3.1".
     model: str
     #: SHA-256 of its weights, 64 hexadecimal digits, compared with what was shipped when they
     #: were read; of several files it is that of their SHA-256s, written one after the other. Empty

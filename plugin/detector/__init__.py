@@ -35,7 +35,7 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Name and version, such as "lesionmark-lung 2.1".
+        """Name and version, such as "lesionmark-lung 3.1".
 
         It changes whenever detections may change.
         """

@@ -216,7 +216,8 @@ def merge(finer: Sequence[Found], coarse: Sequence[Found], coarser: float) -> li
     """What a finer and a coarser pass found, as one list.
 
     A mass, which the coarser pass knows better, takes the place and best score of its pieces,
-    unless a piece is much more certain. What else it sees lends its score to the best piece there.
+    unless a piece is much more certain. What else it sees lends its score to the best piece there,
+    and is taken as it is where the finer pass sees nothing.
     """
     merged = list(finer)
     for whole in sorted(coarse, key=lambda each: -each.candidate.score):
@@ -231,7 +232,7 @@ def _merge_one(finer: list[Found], whole: Found, *, mass: bool) -> list[Found]:
     rest = [each for each in finer if not _contains(whole, each)]
     best_piece = max(inside, key=_score, default=whole)
     score = max(_score(whole), _score(best_piece))
-    if mass and _score(whole) >= MASS_SHARE * score:
+    if not inside or (mass and _score(whole) >= MASS_SHARE * score):
         return [*rest, _with_score(whole, score)]
     pieces = [_with_score(each, score) if each is best_piece else each for each in inside]
     return rest + pieces
