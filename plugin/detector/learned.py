@@ -42,6 +42,8 @@ NEAREST_MM = 4.0
 COARSER = (2.0, 4.0)
 #: A coarser pass has a say on lesions of at least this long axis times its coarseness, mm.
 SEEN_MM = 5.0
+#: From here on it is believed where a finer pass sees nothing: forks of vessels seem shorter, mm.
+ALONE_MM = 6.0
 #: From this long axis times its coarseness on it knows the lesion better than a finer pass, mm.
 MASS_MM = 11.0
 #: A mass takes the place of the pieces inside it when its score is this share of their best.
@@ -216,23 +218,26 @@ def merge(finer: Sequence[Found], coarse: Sequence[Found], coarser: float) -> li
     """What a finer and a coarser pass found, as one list.
 
     A mass, which the coarser pass knows better, takes the place and best score of its pieces,
-    unless a piece is much more certain. What else it sees lends its score to the best piece there,
-    and is taken as it is where the finer pass sees nothing.
+    unless a piece is much more certain. What else it sees lends its score to the best piece there;
+    where the finer pass sees nothing it is taken as it is, unless it is small.
     """
     merged = list(finer)
     for whole in sorted(coarse, key=lambda each: -each.candidate.score):
-        long_mm = whole.candidate.size_mm[0]
-        if long_mm >= SEEN_MM * coarser:
-            merged = _merge_one(merged, whole, mass=long_mm >= MASS_MM * coarser)
+        seen_mm = whole.candidate.size_mm[0] / coarser
+        if seen_mm >= SEEN_MM:
+            merged = _merge_one(merged, whole, seen_mm)
     return merged
 
 
-def _merge_one(finer: list[Found], whole: Found, *, mass: bool) -> list[Found]:
+def _merge_one(finer: list[Found], whole: Found, seen_mm: float) -> list[Found]:
+    """`seen_mm` is how long the lesion seems at the size of the coarser pass."""
     inside = [each for each in finer if _contains(whole, each)]
     rest = [each for each in finer if not _contains(whole, each)]
-    best_piece = max(inside, key=_score, default=whole)
+    if not inside:
+        return [*rest, whole] if seen_mm >= ALONE_MM else rest
+    best_piece = max(inside, key=_score)
     score = max(_score(whole), _score(best_piece))
-    if not inside or (mass and _score(whole) >= MASS_SHARE * score):
+    if seen_mm >= MASS_MM and _score(whole) >= MASS_SHARE * score:
         return [*rest, _with_score(whole, score)]
     pieces = [_with_score(each, score) if each is best_piece else each for each in inside]
     return rest + pieces
