@@ -203,7 +203,10 @@ class OrthancPacs:
         return True
 
     def set_modality(self, name: str, ae_title: str, port: int) -> None:
-        """Tell it of a peer on loopback, to which `forward` can then send."""
+        """Tell it of a peer on loopback, to which `forward` can then send.
+
+        One AE title wants one name: Orthanc reports on storage commitment to the first of several.
+        """
         peer = {"AET": ae_title, "Host": LOOPBACK, "Port": port}
         self.request("PUT", f"/modalities/{name}", json.dumps(peer).encode())
 

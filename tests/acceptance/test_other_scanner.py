@@ -48,10 +48,11 @@ def _nodules(folder: Path) -> list[Patch]:
 
 def _places(chest: Volume) -> NDArray[np.int_]:
     """Voxels [N, 3] of lung that lie 5 mm from whatever is not."""
-    dark = chest.hu < -650
-    body = [ndimage.binary_fill_holes(ndimage.binary_opening(each > -300)) for each in chest.hu]
-    away = ndimage.distance_transform_edt(dark & np.stack(body), chest.spacing)
-    found = np.argwhere((away > 5.0) & (away < 8.0))
+    thinned = np.array((1, 2, 2))  # every second row and column will do
+    hu = chest.hu[:, ::2, ::2]
+    body = [ndimage.binary_fill_holes(ndimage.binary_opening(each > -300)) for each in hu]
+    away = ndimage.distance_transform_edt((hu < -650) & np.stack(body), chest.spacing * thinned)
+    found = np.argwhere((away > 5.0) & (away < 8.0)) * thinned
     margin = 25
     return found[(found[:, 0] > margin) & (found[:, 0] < len(chest.hu) - margin)]
 

@@ -24,7 +24,7 @@ KINDS = ["report", "key-images"]
 def test_a_report_comes_back_and_is_right_and_nothing_is_left(
     orthanc: OrthancPacs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    orthanc.set_modality("doctor", "LESIONMARK", 11112)  # may ask and fetch
+    orthanc.set_modality("lesionmark", "LESIONMARK", 11112)  # may ask and fetch
     removal = {"by": "orthanc", "url": orthanc.url}
     node = Node(
         tmp_path / "node",

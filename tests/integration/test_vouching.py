@@ -146,10 +146,10 @@ def test_orthanc_asks_and_believes_the_answer(orthanc: OrthancPacs, tmp_path: Pa
     there = {"host": LOOPBACK, "port": orthanc.dicom_port, "ae_title": orthanc.ae_title}
     senders = [{"ae_title": AE_TITLE}, {"ae_title": orthanc.ae_title, "report_to": there}]
     with Node(tmp_path / "node", [NOWHERE], listener={"sender": senders}) as node:
-        orthanc.set_modality("asked", "LESIONMARK", node.port)
-        orthanc.forward(series.series_uid, "asked")
-        good = orthanc.ask_commitment("asked", series.series_uid)
-        bad = orthanc.ask_commitment("asked", kept_back.series_uid)
+        orthanc.set_modality("lesionmark", "LESIONMARK", node.port)
+        orthanc.forward(series.series_uid, "lesionmark")
+        good = orthanc.ask_commitment("lesionmark", series.series_uid)
+        bad = orthanc.ask_commitment("lesionmark", kept_back.series_uid)
     assert good == "Success"
     assert bad == "Failure"
 
