@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 _SCAN = "SELECT id, pixel_spacing FROM scans WHERE series_instance_uid = ?"
 _SLICES = "SELECT DISTINCT val FROM zvals WHERE scan_id = ? ORDER BY val"
 _NODULES = f"SELECT id, {', '.join(CHARACTERISTICS)} FROM annotations WHERE scan_id = ? ORDER BY id"
@@ -76,6 +78,6 @@ def _nodule(base: sqlite3.Connection, reader: int, row: tuple[int, ...]) -> Nodu
     return Nodule(str(number), reader, tuple(ratings), tuple(outlines))
 
 
-def _points(text: str) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _points(text: str) -> NDArray[np.int64]:
     """Lines of "column,row" -> [points, (column, row)]."""
-    return np.array([line.split(",")[:2] for line in text.split()], np.float64).astype(np.int64)
+    return np.array([line.split(",") for line in text.split()], np.int64)

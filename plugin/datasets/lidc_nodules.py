@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from plugin.datasets.errors import InvalidDataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,15 +45,26 @@ def mask(nodule: Nodule, volume: Volume) -> NDArray[np.bool_]:
     outside its slice.
     """
     indices = {each.sop_instance_uid: index for index, each in enumerate(volume.slices)}
-    inside = np.zeros(volume.hu.shape, np.bool_)
-    for outline in sorted(nodule.outlines, key=lambda each: not each.inclusion):
-        index = indices.get(outline.sop_instance_uid)
-        if index is None:
+
+    def index(outline: Outline) -> int:
+        found = indices.get(outline.sop_instance_uid)
+        if found is None:
             raise InvalidDataset(
                 f"nodule {nodule.name}: instance {outline.sop_instance_uid} is not in the series"
             )
-        drawn = filled(outline, inside[index].shape)
-        inside[index] = inside[index] | drawn if outline.inclusion else inside[index] & ~drawn
+        return found
+
+    return within(nodule.outlines, volume.hu.shape, index)
+
+
+def within(
+    outlines: Iterable[Outline], shape: tuple[int, ...], index: Callable[[Outline], int]
+) -> NDArray[np.bool_]:
+    """Voxels [slice, row, column] within outlines, each on the slice of its `index`."""
+    inside = np.zeros(shape, np.bool_)
+    for outline in sorted(outlines, key=lambda each: not each.inclusion):
+        here, drawn = index(outline), filled(outline, shape[1:])
+        inside[here] = inside[here] | drawn if outline.inclusion else inside[here] & ~drawn
     return inside
 
 

@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from plugin.datasets.lidc_database import read_database
-from plugin.datasets.lidc_nodules import clusters, filled
+from plugin.datasets.lidc_nodules import clusters, within
 from plugin.datasets.nodules import SPACING
 
 if TYPE_CHECKING:
@@ -92,33 +92,18 @@ def _marked(group: Sequence[Nodule], scan: ReadScan) -> _Marked:
     slice_mm, pixel_mm, _ = scan.spacing
     bottom = min(each.z_mm for nodule in group for each in nodule.outlines)
     top = max(each.z_mm for nodule in group for each in nodule.outlines)
-    columns, rows = high - low + 1
-    mask = np.zeros((round((top - bottom) / slice_mm) + 1, rows, columns), np.bool_)
-    for nodule in group:
-        mask |= _inside(nodule, mask.shape, low, (bottom, slice_mm))
+    columns, rows = (high - low + 1).tolist()
+    shape = round((top - bottom) / slice_mm) + 1, rows, columns
+
+    def by_reader(nodule: Nodule) -> NDArray[np.bool_]:
+        moved = (replace(each, points=each.points - low) for each in nodule.outlines)
+        return within(moved, shape, lambda each: round((each.z_mm - bottom) / slice_mm))
+
+    mask = np.logical_or.reduce([by_reader(nodule) for nodule in group])
     spacing, middle = np.array(scan.spacing), np.argwhere(mask).mean(axis=0)
     first_mm = np.array((bottom, low[1] * pixel_mm, low[0] * pixel_mm))
     diameter_mm = max(nodule.diameter_mm(pixel_mm) for nodule in group)
     return _Marked(mask, spacing, middle, first_mm + middle * spacing, diameter_mm)
-
-
-def _inside(
-    nodule: Nodule,
-    shape: tuple[int, ...],
-    low: NDArray[np.int64],
-    along_z: tuple[float, float],
-) -> NDArray[np.bool_]:
-    """What lies within one reader's outlines, [z, y, x].
-
-    It begins at the pixel `low` (column, row); `along_z` are first slice and distance, mm.
-    """
-    bottom, slice_mm = along_z
-    inside = np.zeros(shape, np.bool_)
-    for outline in sorted(nodule.outlines, key=lambda each: not each.inclusion):
-        index = round((outline.z_mm - bottom) / slice_mm)
-        drawn = filled(replace(outline, points=outline.points - low), shape[1:])
-        inside[index] = inside[index] | drawn if outline.inclusion else inside[index] & ~drawn
-    return inside
 
 
 def _shared(patch: Patch, marked: _Marked) -> float:
